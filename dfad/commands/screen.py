@@ -1,0 +1,109 @@
+"""What the commands show on the screen: progress, lines and the table of results."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from dfad.training.fit import Screen
+
+ROWS = {  # key in metrics.json → what people read
+    "eer": "EER",
+    "auroc": "AUROC",
+    "min_dcf": "minDCF",
+    "act_dcf": "actDCF",
+    "cllr": "Cllr, bits",
+    "min_cllr": "min Cllr, bits",
+    "accuracy": "accuracy at threshold 0",
+    "accuracy_at_val": "accuracy at the validation threshold",
+}
+PERCENT = ("eer", "accuracy")
+QUICK_S = 1.0  # work that ends before that shows no bar
+
+
+def screen() -> Screen:
+    """The screen of a command that a person runs."""
+    console = Console(highlight=False, soft_wrap=True)
+    return Screen(console, lambda name: _bar(console, name), progress=sys.stdout.isatty())
+
+
+def percent(value: float | None) -> str:
+    """A share as people read it.
+
+    >>> percent(0.0625)
+    '6.25 %'
+    """
+    return "n/a" if value is None else f"{100 * value:.2f} %"
+
+
+def shown(key: str, value: float | None) -> str:
+    """One metric as people read it."""
+    if key.split("/")[0].removesuffix("_at_val") in PERCENT:
+        return percent(value)
+    return "n/a" if value is None else f"{value:.4f}"
+
+
+def result_rows(values: Mapping[str, float | None], splits: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The table of results: a row per metric, a column per split."""
+    rows = [
+        (title, *(shown(key, values[f"{split}/{key}"]) if f"{split}/{key}" in values else "" for split in splits))
+        for key, title in ROWS.items()
+        if any(f"{split}/{key}" in values for split in splits)
+    ]
+    slices = {key.split("/", 1)[1] for key in values if "/eer/" in key}
+    first = [name for name in ("eer/seen", "eer/unseen") if name in slices]
+    for name in [*first, *sorted(slices - set(first))]:
+        title = f"EER, {name.removeprefix('eer/')}" + (" attacks" if name in first else "")
+        rows.append((title, *(shown(name, values[f"{s}/{name}"]) if f"{s}/{name}" in values else "" for s in splits)))
+    return rows
+
+
+def show_results(console: Console, results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
+    """Print the table of results and its notes."""
+    table = Table(title_justify="left")
+    table.add_column("")
+    for split in splits:
+        table.add_column(split, justify="right")
+    for row in result_rows(results["values"], splits):
+        table.add_row(*row)
+    console.print(table)
+    for note in results["notes"]:
+        console.print(f"[yellow]note[/] {note}")
+
+
+def log_to(folder: Path) -> None:
+    """Send what the libraries log into `train.log`."""
+    handler = logging.FileHandler(folder / "train.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.captureWarnings(True)
+
+
+def _bar(console: Console, name: str) -> Callable[[int, int], None]:
+    """A progress bar that appears once the work has taken a moment, and goes when it is done."""
+    began = time.monotonic()
+    bar: Progress | None = None
+
+    def told(done: int, total: int) -> None:
+        nonlocal bar
+        if bar is None and (done >= total or time.monotonic() - began < QUICK_S):
+            return
+        if bar is None:
+            columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            bar = Progress(*columns, console=console, transient=True)
+            bar.start()
+            bar.add_task(name)
+        bar.update(bar.task_ids[0], completed=done, total=total)
+        if done >= total:
+            bar.stop()
+            bar = None
+
+    return told

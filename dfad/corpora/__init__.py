@@ -1,0 +1,14 @@
+"""Corpora: a root folder → a manifest. A new one is a file here, a line in `CORPORA`, a YAML and a test."""
+
+from collections.abc import Mapping
+
+from dfad.corpora.base import CorpusKnobs
+from dfad.corpora.folder import FolderKnobs
+from dfad.corpora.table import ManifestKnobs
+
+CORPORA: Mapping[str, type[CorpusKnobs]] = {
+    "folder": FolderKnobs,
+    "manifest": ManifestKnobs,
+}
+
+__all__ = ["CORPORA", "CorpusKnobs"]

@@ -1,0 +1,73 @@
+"""A corpus of one's own in folders: `<split>/<label>/…` or `<label>/…`; the folder names say it all.
+
+A folder directly below a spoof label names the attack: `test/spoof/WaveNet/a.wav`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+from pydantic import Field
+
+from dfad.audio import SUFFIXES
+from dfad.clips import LABEL_WORDS, SPLIT_WORDS, Manifest
+from dfad.corpora.base import CorpusKnobs, Progress
+from dfad.errors import DataError
+from dfad.knobs import Free
+
+
+class FolderKnobs(CorpusKnobs):
+    """Options of a folder corpus."""
+
+    name: Literal["folder"] = "folder"
+    path: Annotated[Path, Free] = Field(description="root folder: <split>/<label>/… or <label>/…")
+
+    def manifest(self, progress: Progress | None = None) -> Manifest:
+        """List the audio files below the root; every one must lie in a folder named as a label."""
+        if not self.path.is_dir():
+            raise DataError(f"no folder at {self.path}; give one as data.path=…")
+        names = _audio_below(self.path)
+        if not names:
+            raise DataError(f"no audio below {self.path}; known suffixes: {', '.join(sorted(SUFFIXES))}")
+        rows, strange = [], []
+        for name in names:
+            parts = [part.lower() for part in Path(name).parts[:-1]]
+            split = SPLIT_WORDS.get(parts[0], "") if parts else ""
+            label, *below = (parts[1:] if split else parts) or [""]
+            if label in LABEL_WORDS:
+                attack = below[0] if below else ""
+                rows.append({"path": name, "label": label, "split": split, "attack": attack, "speaker": ""})
+            else:
+                strange.append(name)
+        if strange:
+            raise DataError(
+                f"{len(strange)} of {len(names)} audio files below {self.path} lie in no folder named as a label, "
+                f"the first: {strange[0]}\nexpected <split>/<label>/… or <label>/…, the label one of: "
+                + ", ".join(sorted(LABEL_WORDS))
+            )
+        frame = pd.DataFrame(rows)
+        without = frame["split"] == ""
+        if without.any() and not without.all():
+            raise DataError(
+                f"{without.sum()} of {len(frame)} files below {self.path} lie in no split folder while others do, "
+                f"the first: {frame['path'][without].iloc[0]}"
+            )
+        if without.all():
+            del frame["split"]
+        return Manifest.check(frame, self.path, source=str(self.path))
+
+
+def _audio_below(root: Path) -> list[str]:
+    """Paths of the audio files below a folder, relative to it, sorted; hidden ones, as macOS leaves them, are not."""
+    found = []
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        found += [
+            Path(folder, name).relative_to(root).as_posix()
+            for name in files
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
+    return sorted(found)

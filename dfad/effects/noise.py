@@ -1,0 +1,16 @@
+"""Additive noise at an exact signal-to-noise ratio."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def add_noise(wave: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
+    """Add noise, scaled so that the ratio of the clip's mean power to the noise's is `snr_db`.
+
+    Shape:
+        wave, noise: (batch, samples); snr_db: (batch,) dB -> (batch, samples); a silent clip stays silent
+    """
+    signal = wave.square().mean(-1, keepdim=True)
+    power = noise.square().mean(-1, keepdim=True).clamp_min(1e-20)
+    return wave + noise * (signal / power * 10.0 ** (-snr_db[:, None] / 10.0)).sqrt()

@@ -1,0 +1,54 @@
+"""The errors a user can meet: each says what was expected, what was found and what to type next.
+
+Commands print the message without a traceback and exit with the class's `exit_code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DfadError(Exception):
+    """An error that a user can act on."""
+
+    exit_code = 1
+
+
+class ConfigError(DfadError):
+    """An option, an override or a command line that cannot be used."""
+
+    exit_code = 2
+
+
+class RunError(DfadError):
+    """A run folder or a checkpoint that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(DfadError):
+    """A corpus, a manifest, a clip or a score file that cannot be used."""
+
+    exit_code = 3
+
+
+class AudioError(DataError):
+    """One clip that cannot be decoded, or should not be."""
+
+
+class MetricError(DataError):
+    """Scores for which a metric is not defined: one class, a NaN, nothing at all."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Name the known word nearest to `word`, or else list them all.
+
+    >>> did_you_mean("chanels", ["channels", "kernel_size"])
+    "did you mean 'channels'?"
+    >>> did_you_mean("x", ["b", "a"])
+    'choose from: a, b'
+    """
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(words)}"

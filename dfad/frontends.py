@@ -1,0 +1,214 @@
+"""Frontends: waveform → features, without trained parameters, each clip on its own.
+
+The only place that uses `torchaudio.transforms`. A frontend also says at which rate and on which crop a detector works,
+as both belong to what the network sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+import torchaudio.transforms as transforms
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from dfad.knobs import Knobs
+
+_LOG_FLOOR = 1e-6  # power added before the logarithm, as torchaudio does for cepstra; unit RMS has about 10² per bin
+_SILENCE = 1e-4  # RMS below which a clip is not amplified any further (−80 dBFS)
+
+
+class FrontendKnobs(Knobs):
+    """What every frontend has: the input it works on, and how level and features are normalised."""
+
+    name: str
+    sample_rate: int = Field(16000, ge=4000, le=96000, description="Hz; every clip is resampled to it")
+    crop_s: float = Field(2.0, gt=0, le=60, description="seconds of a clip that the network sees")
+    level: Literal["rms", "peak", "none"] = Field("rms", description="scale each clip to unit RMS or peak")
+    normalise: Literal["clip", "band", "none"] = Field(
+        "clip", description="zero mean and unit deviation over the whole clip, or over time in every band"
+    )
+
+    @property
+    def crop_samples(self) -> int:
+        """Length of the network's input in samples."""
+        return round(self.crop_s * self.sample_rate)
+
+    @property
+    def spectral(self) -> bool:
+        """Whether the features are a map of bands over frames, not a waveform."""
+        return True
+
+    def transform(self) -> nn.Module:
+        """Make the part that is this frontend's own: (batch, samples) → (batch, bands, frames)."""
+        raise NotImplementedError
+
+    def build(self) -> Frontend:
+        """Make the frontend."""
+        return Frontend(self)
+
+
+class _StftKnobs(FrontendKnobs):
+    """Options of everything that begins with a short-time Fourier transform."""
+
+    n_fft: int = Field(512, ge=32, le=16384, description="samples of the Fourier transform")
+    window_ms: float = Field(25.0, gt=0, description="length of the Hann window, ms")
+    hop_ms: float = Field(10.0, gt=0, description="time between frames, ms")
+
+    @model_validator(mode="after")
+    def _window_fits(self) -> _StftKnobs:
+        if self._samples(self.window_ms) > self.n_fft:
+            raise ValueError(f"window_ms={self.window_ms} is longer than n_fft={self.n_fft} at {self.sample_rate} Hz")
+        return self
+
+    def _samples(self, ms: float) -> int:
+        return round(ms * self.sample_rate / 1000)
+
+    def _stft(self) -> dict[str, int]:
+        return {"n_fft": self.n_fft, "win_length": self._samples(self.window_ms), "hop_length": self._samples(self.hop_ms)}
+
+
+class _BandKnobs(_StftKnobs):
+    """Options of everything with a filter bank."""
+
+    f_min: float = Field(0.0, ge=0, description="lowest frequency, Hz")
+    f_max: float | None = Field(None, gt=0, description="highest frequency, Hz; null: half the sample rate")
+
+    @model_validator(mode="after")
+    def _band_fits(self) -> _BandKnobs:
+        high = self.f_max or self.sample_rate / 2
+        if not self.f_min < high <= self.sample_rate / 2:
+            raise ValueError(f"f_min={self.f_min} and f_max={self.f_max} need 0 ≤ f_min < f_max ≤ sample_rate / 2")
+        return self
+
+
+class LogMelKnobs(_BandKnobs):
+    """Logarithm of the power in mel bands."""
+
+    name: Literal["logmel"] = "logmel"
+    n_mels: int = Field(80, ge=4, le=512, description="mel bands")
+
+    def transform(self) -> nn.Module:
+        """Make (batch, samples) → (batch, mels, frames)."""
+        mel = transforms.MelSpectrogram(
+            self.sample_rate, **self._stft(), f_min=self.f_min, f_max=self.f_max, n_mels=self.n_mels
+        )
+        return nn.Sequential(mel, _Log())
+
+
+class LogSpecKnobs(_StftKnobs):
+    """Logarithm of the power at linear frequencies."""
+
+    name: Literal["logspec"] = "logspec"
+
+    def transform(self) -> nn.Module:
+        """Make (batch, samples) → (batch, n_fft / 2 + 1, frames)."""
+        return nn.Sequential(transforms.Spectrogram(**self._stft()), _Log())
+
+
+class LFCCKnobs(_BandKnobs):
+    """Linear-frequency cepstral coefficients (Sahidullah, Kinnunen and Hanilçi, Interspeech 2015)."""
+
+    name: Literal["lfcc"] = "lfcc"
+    normalise: Literal["clip", "band", "none"] = Field("band", description=FrontendKnobs.model_fields["normalise"].description)
+    n_filters: int = Field(70, ge=4, le=512, description="filters, evenly spaced")
+    n_coefficients: int = Field(60, ge=2, le=512, description="cepstral coefficients")
+
+    @model_validator(mode="after")
+    def _coefficients_fit(self) -> LFCCKnobs:
+        if self.n_coefficients > self.n_filters:
+            raise ValueError(f"n_coefficients={self.n_coefficients} is more than n_filters={self.n_filters}")
+        return self
+
+    def transform(self) -> nn.Module:
+        """Make (batch, samples) → (batch, coefficients, frames)."""
+        return transforms.LFCC(
+            self.sample_rate, n_filter=self.n_filters, f_min=self.f_min, f_max=self.f_max,
+            n_lfcc=self.n_coefficients, log_lf=True, speckwargs=self._stft(),
+        )  # fmt: skip
+
+
+class MFCCKnobs(_BandKnobs):
+    """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980)."""
+
+    name: Literal["mfcc"] = "mfcc"
+    normalise: Literal["clip", "band", "none"] = Field("band", description=FrontendKnobs.model_fields["normalise"].description)
+    n_mels: int = Field(80, ge=4, le=512, description="mel bands")
+    n_coefficients: int = Field(40, ge=2, le=512, description="cepstral coefficients")
+
+    @model_validator(mode="after")
+    def _coefficients_fit(self) -> MFCCKnobs:
+        if self.n_coefficients > self.n_mels:
+            raise ValueError(f"n_coefficients={self.n_coefficients} is more than n_mels={self.n_mels}")
+        return self
+
+    def transform(self) -> nn.Module:
+        """Make (batch, samples) → (batch, coefficients, frames)."""
+        mel = {**self._stft(), "n_mels": self.n_mels, "f_min": self.f_min, "f_max": self.f_max}
+        return transforms.MFCC(self.sample_rate, n_mfcc=self.n_coefficients, log_mels=True, melkwargs=mel)
+
+
+class RawKnobs(FrontendKnobs):
+    """The waveform itself, for networks whose first layer is learned."""
+
+    name: Literal["raw"] = "raw"
+    level: Literal["rms", "peak", "none"] = Field("none", description=FrontendKnobs.model_fields["level"].description)
+    normalise: Literal["none"] = Field("none", description="the waveform is not standardised")
+
+    @property
+    def spectral(self) -> bool:
+        """False: the features are the waveform."""
+        return False
+
+    def transform(self) -> nn.Module:
+        """Make (batch, samples) → (batch, samples)."""
+        return nn.Identity()
+
+
+FRONTENDS: Mapping[str, type[FrontendKnobs]] = {
+    "logmel": LogMelKnobs,
+    "logspec": LogSpecKnobs,
+    "lfcc": LFCCKnobs,
+    "mfcc": MFCCKnobs,
+    "raw": RawKnobs,
+}
+
+
+class Frontend(nn.Module):
+    """Level → transform → normalise, in float32 whatever the autocast, differentiable down to the waveform.
+
+    Shape:
+        wave: (batch, samples) float32, nominally in [-1, 1], at `knobs.sample_rate`
+        -> (batch, 1, bands, frames) float32, or (batch, samples) for `raw`
+    """
+
+    def __init__(self, knobs: FrontendKnobs) -> None:
+        super().__init__()
+        self.knobs = knobs
+        self.transform = knobs.transform()
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Compute the features."""
+        with torch.autocast(wave.device.type, enabled=False):
+            features = self.transform(_levelled(wave.float(), self.knobs.level))
+            if self.knobs.normalise == "none":
+                return features.unsqueeze(1) if self.knobs.spectral else features
+            over = (-2, -1) if self.knobs.normalise == "clip" else (-1,)
+            deviation, mean = torch.std_mean(features, dim=over, keepdim=True, correction=0)
+            return ((features - mean) / (deviation + 1e-5)).unsqueeze(1)
+
+
+def _levelled(wave: Tensor, level: str) -> Tensor:
+    if level == "none":
+        return wave
+    size = wave.abs().amax(-1, keepdim=True) if level == "peak" else (wave.square().mean(-1, keepdim=True) + 1e-20).sqrt()
+    return wave / size.clamp_min(_SILENCE)
+
+
+class _Log(nn.Module):
+    """Natural logarithm above a fixed floor; a floor under the loudest clip would tie a clip to its neighbours."""
+
+    def forward(self, power: Tensor) -> Tensor:
+        return (power + _LOG_FLOOR).log()

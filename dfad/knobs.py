@@ -1,0 +1,117 @@
+"""Options: small frozen dataclass-like models that check names, types and ranges, all errors at once.
+
+A component's options stand beside it as a `Knobs` subclass; a plain table maps the option `name` to the subclass
+(`NETWORKS = {"cnn": CNNKnobs}`), and a field annotated `Annotated[NetworkKnobs, Named(NETWORKS)]` takes whichever one
+the key `name` selects. What a checkpoint stores is `knobs.plain()`, and `Knobs.read` is the only way back: YAML,
+command line and checkpoint pass through the same door, and none of them can name code to run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails, core_schema
+
+from dfad.errors import ConfigError, did_you_mean
+
+
+class _Free:
+    """Marks an option that cannot change a run's numbers: a path, a number of workers."""
+
+
+Free = _Free()
+
+
+class Knobs(BaseModel):
+    """Base of all options: frozen, strictly typed, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], *, at: str = "") -> Self:
+        """Make the options from plain values.
+
+        Args:
+            values: nested dict, list, str, number, bool or None, as YAML gives them.
+            at: key path of `values`, put before the key in messages.
+
+        Raises:
+            ConfigError: naming every wrong key, type and range at once.
+        """
+        try:  # through JSON: strict, yet lists become tuples and strings paths
+            return cls.model_validate_json(json.dumps(values))
+        except ValidationError as error:
+            lines = [_line(detail, cls, values, at) for detail in error.errors()]
+            raise ConfigError("\n".join(lines)) from None
+
+    def plain(self) -> dict[str, Any]:
+        """Give the options as dict, list, str, number, bool and None, ready for YAML or a checkpoint."""
+        return self.model_dump(mode="json")
+
+    def identity(self) -> dict[str, Any]:
+        """Give the options that can change a run's numbers: all but those marked `Free`."""
+        values = self.plain()
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if Free in field.metadata:
+                del values[name]
+            elif isinstance(value, Knobs):
+                values[name] = value.identity()
+        return values
+
+
+@dataclass(frozen=True)
+class Named:
+    """Annotation of a field whose key `name` selects its type in a table."""
+
+    table: Mapping[str, type[Knobs]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Build the union of the table's types, told apart by `name`."""
+        return core_schema.tagged_union_schema(
+            {name: handler.generate_schema(knobs) for name, knobs in self.table.items()}, discriminator="name"
+        )
+
+
+def _line(detail: ErrorDetails, root: type[Knobs], values: Any, at: str) -> str:
+    """Say one pydantic error as `key: what is wrong; what to type`."""
+    path, owner, found = _locate(detail["loc"], root, values)
+    key = ".".join([at, *path] if at else path)
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown option {key!r}; {did_you_mean(path[-1], owner.model_fields)}"
+    if kind == "union_tag_invalid":
+        known = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
+        return f"{key}={context['tag']}: unknown name; {did_you_mean(str(context['tag']), known)}"
+    if kind in ("missing", "union_tag_not_found"):
+        return f"{key}: missing; give it as {key}=…"
+    shown = "" if isinstance(found, dict) else f"={json.dumps(found)}"
+    message = detail["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{key}{shown}: {message[0].lower()}{message[1:]}"
+
+
+def _locate(loc: tuple[int | str, ...], owner: type[Knobs], values: Any) -> tuple[list[str], type[Knobs], Any]:
+    """Follow a pydantic location, which holds union tags beside keys.
+
+    Returns:
+        The key path without the tags, the options class that holds its last key, and the value found there.
+    """
+    path: list[str] = []
+    table: Mapping[str, type[Knobs]] | None = None  # of the field just entered
+    inner: type[Knobs] = owner
+    for part in loc:
+        if table is not None and part in table:
+            inner, table = table[str(part)], None
+            continue
+        path.append(str(part))
+        values = values[part] if isinstance(values, list) else values.get(part) if isinstance(values, dict) else values
+        owner, table = inner, None
+        if field := owner.model_fields.get(str(part)):
+            table = next((mark.table for mark in field.metadata if isinstance(mark, Named)), None)
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Knobs):
+                inner = field.annotation
+    return path, owner, values

@@ -1,0 +1,10 @@
+"""Networks: features → one logit per clip. A new one is a file here, a line in `NETWORKS`, a YAML and a test."""
+
+from collections.abc import Mapping
+
+from dfad.networks.base import NetworkKnobs
+from dfad.networks.cnn import CNNKnobs
+
+NETWORKS: Mapping[str, type[NetworkKnobs]] = {"cnn": CNNKnobs}
+
+__all__ = ["NETWORKS", "NetworkKnobs"]

@@ -1,0 +1,73 @@
+"""One self-contained HTML page per run: no script, no network, images inside."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_NUMBER = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*(%|[a-zA-Z]{1,4})?|[-+−]?inf|nan|n/a|[–—-]|")
+POLARITY = "Scores are log-odds of bona fide: higher means more likely real."
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled part of the page; what it does not have is left out.
+
+    Attributes:
+        title: its heading.
+        caption: a sentence or two on how to read it.
+        figures: (name, PNG file, alternative text) each; the name is shown below the picture.
+        table: header and rows, all text; cells that look like numbers are set right.
+        text: preformatted.
+    """
+
+    title: str
+    caption: str = ""
+    figures: Sequence[tuple[str, bytes, str]] = ()
+    table: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a report says, as plain text and PNG files.
+
+    Attributes:
+        title: of the page.
+        headline: (label, value, hint) of the few numbers to see first.
+        notes: warnings and reasons, in plain words.
+        sections: the rest, in order.
+    """
+
+    title: str
+    headline: Sequence[tuple[str, str, str]] = ()
+    notes: Sequence[str] = ()
+    sections: Sequence[Section] = ()
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every text is escaped.
+
+    >>> "<h1>a &lt;b&gt;</h1>" in render(Page(title="a <b>"))
+    True
+    """
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["base64"] = lambda data: b64encode(data).decode("ascii")
+    environment.tests["numeric"] = _is_numeric
+    return environment.get_template("template.html").render(page=page, polarity=POLARITY)
+
+
+def _is_numeric(cell: str) -> bool:
+    """Whether a table cell is a number: with a sign, a short unit or a spread perhaps, or missing."""
+    return _NUMBER.fullmatch(str(cell).strip()) is not None

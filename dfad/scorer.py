@@ -1,0 +1,197 @@
+"""Scorer: waveform → score; what a user ships. No Lightning, no Hydra."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import exp
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import numpy as np
+import soxr
+import torch
+from torch import Tensor, nn
+
+from dfad.audio import fit, load
+from dfad.errors import AudioError, ConfigError, RunError
+from dfad.frontends import FRONTENDS, FrontendKnobs
+from dfad.knobs import Knobs, Named
+from dfad.networks import NETWORKS, NetworkKnobs
+
+FORMAT = 1  # of what a checkpoint says of itself; raised when an older dfad could misread it
+
+
+class DetectorKnobs(Knobs):
+    """What a checkpoint says of itself, under its key `dfad`: enough to rebuild waveform → score."""
+
+    format: int = FORMAT
+    frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
+    model: Annotated[NetworkKnobs, Named(NETWORKS)]
+    attacks: tuple[str, ...] = ()  # that training had
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and what it needs to be used."""
+
+    path: Path
+    knobs: DetectorKnobs
+    weights: Mapping[str, Tensor]  # of the network alone
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a checkpoint; nothing in it can run code.
+
+        Raises:
+            RunError: for a file that is missing, damaged, something else, or of a newer dfad.
+        """
+        if not path.is_file():
+            raise RunError(f"no checkpoint at {path}")
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise RunError(f"{path} is damaged, or no checkpoint that can be loaded safely ({reason[:120]})") from None
+        about = content.get("dfad") if isinstance(content, dict) else None
+        if not isinstance(about, dict) or "state_dict" not in content:
+            raise RunError(f"{path} is not a checkpoint of dfad; give one that train.py wrote, or its run folder")
+        if about.get("format", 0) > FORMAT:
+            raise RunError(
+                f"{path} is of format {about['format']}, this dfad reads up to {FORMAT}: pip install --upgrade dfad"
+            )
+        try:
+            knobs = DetectorKnobs.read(about)
+        except ConfigError as error:
+            raise RunError(f"{path} does not describe a detector that this dfad knows:\n{error}") from None
+        prefix = "network."
+        weights = {name[len(prefix) :]: v for name, v in content["state_dict"].items() if name.startswith(prefix)}
+        return cls(path, knobs, weights)
+
+    def network(self) -> nn.Module:
+        """Build the trained network, in eval mode on the CPU."""
+        network = self.knobs.model.build(self.knobs.frontend)
+        try:
+            network.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            raise RunError(f"{self.path}: the weights do not fit the network it describes\n{error}") from None
+        return network.eval()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a detector says of one clip.
+
+    Attributes:
+        score: log-odds of bona fide; higher = more likely real.
+        p_spoof: the probability that the clip is synthetic, if both were equally likely beforehand.
+        verdict: `bona-fide` or `spoof`, at the threshold.
+        threshold: the run's own, chosen on validation; 0 for a bare checkpoint.
+        calibrated: whether the score went through a calibrator; if not, read `p_spoof` with care.
+    """
+
+    score: float
+    p_spoof: float
+    verdict: str
+    threshold: float
+    calibrated: bool = False
+
+
+class Scorer:
+    """A trained detector that takes files and arrays.
+
+    It hears what evaluation hears: the first `crop_s` seconds at the detector's sample rate, repeated if shorter.
+
+    >>> scorer = dfad.load("runs/cnn-logmel-demo-0a1b2c3d")  # doctest: +SKIP
+    >>> scorer("suspicious.wav").p_spoof  # doctest: +SKIP
+    0.93
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, threshold: float = 0.0, device: str | torch.device = "cpu") -> None:
+        self.knobs, self.threshold, self.device = checkpoint.knobs, threshold, torch.device(device)
+        self.frontend = checkpoint.knobs.frontend.build().to(self.device)
+        self.network = checkpoint.network().to(self.device)
+
+    def __call__(self, source: str | Path | np.ndarray, sample_rate: int | None = None) -> Result:
+        """Score one clip.
+
+        Args:
+            source: an audio file, or a waveform of shape (samples,) or (samples, channels) in [-1, 1].
+            sample_rate: of the waveform, Hz; not needed for a file.
+
+        Raises:
+            AudioError: for sound that cannot be used.
+        """
+        frontend = self.knobs.frontend
+        if isinstance(source, np.ndarray):
+            wave = _prepared(source, sample_rate, frontend)
+        else:
+            wave = load(Path(source), sample_rate=frontend.sample_rate, crop_s=frontend.crop_s)
+        score = float(self.score(torch.from_numpy(fit(wave, frontend.crop_samples)[None]))[0])
+        verdict = "bona-fide" if score >= self.threshold else "spoof"
+        return Result(score, 1 / (1 + exp(min(score, 700.0))), verdict, self.threshold)
+
+    @torch.inference_mode()
+    def score(self, wave: Tensor) -> Tensor:
+        """Score a batch of crops.
+
+        Shape:
+            (batch, crop_samples) float32 -> (batch,) float32 on the CPU
+        """
+        return self.network(self.frontend(wave.to(self.device))).float().cpu()
+
+
+def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Scorer:
+    """Load the best checkpoint of a run folder with its threshold, or a bare checkpoint.
+
+    Raises:
+        RunError: if there is no such thing, or it is something else.
+    """
+    path = Path(run)
+    if not path.is_dir():
+        return Scorer(Checkpoint.read(path), device=device)
+    checkpoint = Checkpoint.read(best_checkpoint(path))
+    return Scorer(checkpoint, threshold=stored_threshold(path) or 0.0, device=device)
+
+
+def best_checkpoint(run: Path) -> Path:
+    """The checkpoint of a run that validation chose.
+
+    Raises:
+        RunError: if the folder holds none.
+    """
+    path = run / "checkpoints" / "best.ckpt"
+    if not path.is_file():
+        raise RunError(f"{run} is no run folder, or its training has not finished an epoch: there is no {path}")
+    return path
+
+
+def stored_threshold(run: Path) -> float | None:
+    """The threshold that a finished run chose on validation; None if it is not finished."""
+    path = run / "metrics.json"
+    if not path.is_file():
+        return None
+    values: dict[str, Any] = json.loads(path.read_text())["values"]
+    threshold = values.get("val/eer_threshold")
+    return None if threshold is None else float(threshold)
+
+
+def _prepared(wave: np.ndarray, sample_rate: int | None, frontend: FrontendKnobs) -> np.ndarray:
+    """Bring an array to what `load` gives for a file."""
+    if sample_rate is None:
+        raise AudioError("an array needs its sample rate: scorer(wave, sample_rate)")
+    if wave.ndim not in (1, 2) or not wave.size:
+        raise AudioError(f"expected a waveform (samples,) or (samples, channels), found the shape {wave.shape}")
+    if not np.issubdtype(wave.dtype, np.floating):
+        raise AudioError(f"expected floating-point samples in [-1, 1], found {wave.dtype}")
+    if not np.isfinite(wave).all():
+        raise AudioError("the waveform holds NaN or infinite samples")
+    mono = wave.astype(np.float32) if wave.ndim == 1 else wave.mean(axis=1, dtype=np.float32)
+    return mono if sample_rate == frontend.sample_rate else soxr.resample(mono, sample_rate, frontend.sample_rate)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"

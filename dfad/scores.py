@@ -1,0 +1,108 @@
+"""ScoreTable: a row per scored clip, and the only interface between models and everything after them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from dfad.clips import CLASS_NAMES, Label, Manifest
+from dfad.errors import DataError
+
+COLUMNS = ("id", "score", "label", "attack", "split")
+
+
+class ScoreTable:
+    """Scores of clips, with all that their manifest says of them.
+
+    `frame` holds `id`, `score` (float32; log-odds of bona fide), `label` (int8), `attack`, `split` and every further
+    manifest column.
+    """
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame.reset_index(drop=True)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Shape: (clips,) float64, as the metrics take them."""
+        return self.frame["score"].to_numpy(np.float64)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Shape: (clips,) int64; bona fide 1, spoof 0."""
+        return self.frame["label"].to_numpy(np.int64)
+
+    @classmethod
+    def of(cls, manifest: Manifest, rows: np.ndarray, scores: np.ndarray) -> ScoreTable:
+        """Join scores to the manifest rows that they belong to, in manifest order.
+
+        Shape:
+            rows, scores: (clips,)
+
+        Raises:
+            DataError: if a row comes twice.
+        """
+        order = np.argsort(rows, kind="stable")
+        rows, scores = rows[order], np.asarray(scores)[order].astype(np.float32)
+        if len(twice := rows[1:][rows[1:] == rows[:-1]]):
+            raise DataError(f"{len(twice)} clips were scored twice, the first: {manifest.ids[int(twice[0])]}")
+        frame = manifest.frame.iloc[rows]
+        rest = [name for name in frame.columns if name not in COLUMNS]
+        return cls(frame.assign(score=scores)[[*COLUMNS, *rest]])
+
+    def require(self, ids: pd.Series) -> None:
+        """Refuse a table that does not hold exactly the given clips.
+
+        Raises:
+            DataError: naming a clip that is missing, or one that is too many.
+        """
+        wanted, found = set(ids), set(self.frame["id"])
+        if lost := sorted(wanted - found):
+            raise DataError(f"{len(lost)} of {len(wanted)} clips have no score, the first: {lost[0]}")
+        if extra := sorted(found - wanted):
+            raise DataError(f"{len(extra)} scored clips are not in the manifest, the first: {extra[0]}")
+
+    def where(self, keep: np.ndarray | pd.Series) -> ScoreTable:
+        """The rows for which `keep` is true."""
+        return ScoreTable(self.frame[np.asarray(keep)])
+
+    def against_all_bona_fide(self, attacks: set[str]) -> ScoreTable:
+        """The spoof clips of some attacks beside every bona fide clip: a slice by attack has no bona fide of its own."""
+        bona_fide = (self.frame["label"] == Label.BONA_FIDE).to_numpy()
+        return self.where(bona_fide | self.frame["attack"].isin(attacks).to_numpy())
+
+    def write(self, path: Path) -> None:
+        """Write as CSV or Parquet, by the suffix; nine digits hold a float32 exactly."""
+        out = self.frame.assign(label=[CLASS_NAMES[label] for label in self.labels])
+        if path.suffix == ".parquet":
+            out.to_parquet(path, index=False)
+        else:
+            out.assign(score=[f"{score:.9g}" for score in self.scores]).to_csv(path, index=False)
+
+    @classmethod
+    def read(cls, path: Path) -> ScoreTable:
+        """Read what `write` wrote.
+
+        Raises:
+            DataError: for a file that is missing or has no such columns.
+        """
+        if not path.is_file():
+            raise DataError(f"no scores at {path}")
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        if missing := [name for name in COLUMNS if name not in frame]:
+            raise DataError(f"{path}: no column {', '.join(missing)}")
+        if len(twice := frame["id"][frame["id"].duplicated()]):
+            raise DataError(f"{path}: {len(twice)} ids stand twice, the first: {twice.iloc[0]}")
+        frame["score"] = frame["score"].astype(np.float32)
+        frame["label"] = [int(Label.parse(word)) for word in frame["label"]]
+        frame["label"] = frame["label"].astype(np.int8)
+        if "duration_s" in frame:
+            frame["duration_s"] = pd.to_numeric(frame["duration_s"], errors="coerce")
+        return cls(frame)

@@ -1,0 +1,1 @@
+"""Training and evaluation under Lightning: configuration, data module, detectors, run folders."""

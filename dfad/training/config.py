@@ -1,0 +1,68 @@
+"""The configuration of a training and of an evaluation, as typed options; Hydra ends before this file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from dfad.augment import AugmentKnobs
+from dfad.corpora import CORPORA, CorpusKnobs
+from dfad.frontends import FRONTENDS, FrontendKnobs
+from dfad.knobs import Free, Knobs, Named
+from dfad.networks import NETWORKS, NetworkKnobs
+
+
+class DeviceKnobs(Knobs):
+    """Where the work is done."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field("auto", description="auto takes a GPU if there is one")
+    devices: int = Field(1, ge=1, description="devices per machine")
+    num_nodes: int = Field(1, ge=1, description="machines")
+    strategy: str = Field("auto", description="Lightning strategy; auto is DDP from two devices on")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
+        "32-true", description="mixed precisions keep waveform, features and scores in float32"
+    )
+    deterministic: bool = Field(True, description="refuse operations that would give other numbers each time")
+
+
+class TrainerKnobs(DeviceKnobs):
+    """How training goes."""
+
+    max_epochs: int = Field(20, ge=1, description="epochs, unless patience ends them before")
+    patience: int | None = Field(None, ge=1, description="epochs without a better val/cllr before stopping; null: never")
+    warmup_epochs: float = Field(1.0, ge=0, description="epochs over which the learning rate rises to model.lr")
+    schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
+    clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
+    accumulate: int = Field(1, ge=1, description="batches per optimiser step")
+    extra: dict[str, Any] = Field({}, description="any further arguments of Lightning's Trainer")
+
+
+class TrainConfig(Knobs):
+    """All that defines a training."""
+
+    data: Annotated[CorpusKnobs, Named(CORPORA)]
+    frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
+    model: Annotated[NetworkKnobs, Named(NETWORKS)]
+    augment: AugmentKnobs
+    trainer: TrainerKnobs
+    seed: int = Field(0, ge=0, lt=2**32, description="of weights, order, crops, augmentation and dropout")
+    runs: Annotated[Path, Free] = Field(Path("runs"), description="folder of all runs")
+    force: Annotated[bool, Free] = Field(False, description="train again though the run is finished")
+
+    @model_validator(mode="after")
+    def _masks_need_a_map(self) -> TrainConfig:
+        if self.augment.specaugment and not self.frontend.spectral:
+            raise ValueError(f"augment.specaugment masks a spectrogram; frontend={self.frontend.name} gives none")
+        return self
+
+
+class EvalConfig(Knobs):
+    """All that defines an evaluation."""
+
+    run: Path = Field(description="run folder or checkpoint")
+    data: dict[str, Any] | None = Field(None, description="another corpus, or options over the run's own; null: the run's own")
+    split: Literal["train", "val", "test"] = Field("test", description="which clips are scored")
+    trainer: DeviceKnobs = Field(DeviceKnobs())
+    force: bool = Field(False, description="evaluate again though the result is stored")

@@ -1,0 +1,183 @@
+"""ClipDataModule: manifest → batches of waveforms → augmentation and frontend on the device."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from dfad.audio import Limits, fit, load
+from dfad.augment import AugmentKnobs
+from dfad.clips import Manifest
+from dfad.corpora import CorpusKnobs
+from dfad.draws import Draws
+from dfad.frontends import FrontendKnobs
+from dfad.training.sampling import EvalBatches, Pick, TrainBatches
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the loader gives and the detector takes.
+
+    Shape:
+        wave: (batch, samples) float32 in [-1, 1], at the frontend's sample rate; kept beside the features
+        row, draw: (batch,) int64, on the CPU; see `Pick`
+        label: (batch,) int64; bona fide 1, spoof 0
+        features: (batch, 1, bands, frames) float32, once the data module computed them on the device
+    """
+
+    wave: Tensor
+    row: Tensor
+    draw: Tensor
+    label: Tensor
+    features: Tensor | None = None
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Move what the device needs; `row` and `draw` stay."""
+        return replace(
+            self,
+            wave=self.wave.to(device, non_blocking=non_blocking),
+            label=self.label.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Batch:
+        """Lock the pages, so that the copy to a GPU runs beside its work."""
+        return replace(self, wave=self.wave.pin_memory(), label=self.label.pin_memory())
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class ClipDataset(Dataset[tuple[np.ndarray, Pick]]):
+    """Decodes the crop of a clip that a `Pick` asks for."""
+
+    def __init__(self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits) -> None:
+        self.manifest, self.limits = manifest, limits
+        self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
+        self.seconds = manifest.frame["duration_s"].to_numpy(float)
+
+    def __getitem__(self, pick: Pick) -> tuple[np.ndarray, Pick]:
+        seconds = self.seconds[pick.row]
+        wave = load(
+            self.manifest.path(pick.row),
+            sample_rate=self.sample_rate,
+            crop_s=self.crop_s,
+            position=pick.position,
+            expected_s=None if np.isnan(seconds) else float(seconds),
+            limits=self.limits,
+        )
+        return fit(wave, self.samples), pick
+
+    def collate(self, items: list[tuple[np.ndarray, Pick]]) -> Batch:
+        """Stack clips to a batch."""
+        row = np.array([pick.row for _, pick in items])
+        return Batch(
+            wave=torch.from_numpy(np.stack([wave for wave, _ in items])),
+            row=torch.from_numpy(row),
+            draw=torch.tensor([pick.draw for _, pick in items]),
+            label=torch.from_numpy(self.manifest.labels[row].astype(np.int64)),
+        )
+
+
+class ClipDataModule(pl.LightningDataModule):
+    """Loaders over a manifest, and everything between a waveform and the network, on the device.
+
+    Args:
+        manifest: the clips, less those that are skipped.
+        data: how to load.
+        frontend: features, and the input they are made from.
+        augment: what is done to training clips.
+        seed: of the run.
+        eval_rows: which rows the test loader gives; by default those of the split `test`.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        *,
+        data: CorpusKnobs,
+        frontend: FrontendKnobs,
+        augment: AugmentKnobs | None = None,
+        seed: int = 0,
+        eval_rows: np.ndarray | None = None,
+    ) -> None:
+        super().__init__()
+        self.manifest, self.data, self.augment, self.seed = manifest, data, augment or AugmentKnobs(), seed
+        self.frontend = frontend.build()
+        self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
+        self.dataset = ClipDataset(manifest, frontend, data.limits)
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled, cropped at random."""
+        assert self.trainer is not None
+        rows, trainer = self.manifest.rows("train"), self.trainer
+        return self._loader(
+            TrainBatches(
+                rows,
+                self.manifest.labels[rows],
+                batch_size=self.data.batch_size // trainer.world_size,
+                seed=self.seed,
+                epoch=lambda: trainer.current_epoch,
+                balance=self.data.balance == "sampler",
+                rank=trainer.global_rank,
+                world=trainer.world_size,
+            )
+        )
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Every clip of the split `val` once."""
+        return self._eval_loader(self.manifest.rows("val"))
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Every clip to be tested once."""
+        return self._eval_loader(self.eval_rows)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment (in training) and compute the features, on the batch's device."""
+        assert self.trainer is not None
+        self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
+        if not self.trainer.training:
+            return replace(batch, features=self.frontend(batch.wave))
+        draws = Draws(self.seed, self.trainer.current_epoch, batch.row, batch.draw)
+        with torch.no_grad():
+            wave = self.augment.wave(batch.wave, draws, self.frontend.knobs.sample_rate)
+            return replace(batch, wave=wave, features=self.augment.features(self.frontend(wave), draws))
+
+    def _eval_loader(self, rows: np.ndarray) -> DataLoader[Batch]:
+        assert self.trainer is not None
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        # no share of the batch size: a batch is what it is whatever the number of ranks
+        return self._loader(EvalBatches(rows, batch_size=self.data.batch_size, rank=rank, world=world))
+
+    def _loader(self, batches: TrainBatches | EvalBatches) -> DataLoader[Batch]:
+        assert self.trainer is not None
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        workers = self.data.workers
+        if workers is None:
+            workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if on_gpu else 0
+        return DataLoader(
+            self.dataset,
+            batch_sampler=batches,
+            num_workers=workers,
+            collate_fn=self.dataset.collate,
+            pin_memory=on_gpu,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread,
+            generator=torch.Generator(),  # its own: a loader must not draw from the network's random numbers
+        )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+

@@ -1,0 +1,135 @@
+"""Detectors: the LightningModules that train a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from dfad.errors import DfadError
+from dfad.scorer import Checkpoint, DetectorKnobs
+from dfad.training.config import TrainerKnobs
+from dfad.training.datamodule import Batch
+from dfad.training.metrics_mixin import MetricsMixin
+
+
+class Detector(MetricsMixin):
+    """Trains a network to give the log-odds of bona fide.
+
+    Args:
+        knobs: what the checkpoint will say of itself.
+        trainer: schedule of the learning rate; None for a detector that is only evaluated.
+        seed: of weights and dropout.
+        class_weights: of spoof and bona fide in the loss.
+        network: a trained one; None makes a new one from the seed.
+    """
+
+    def __init__(
+        self,
+        knobs: DetectorKnobs,
+        trainer: TrainerKnobs | None = None,
+        *,
+        seed: int = 0,
+        class_weights: tuple[float, float] = (1.0, 1.0),
+        network: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.knobs, self.schedule, self.seed = knobs, trainer, seed
+        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+        torch.manual_seed(seed)
+        self.network = network or knobs.model.build(knobs.frontend)
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Detector:
+        """The detector of a checkpoint, to be evaluated."""
+        return cls(checkpoint.knobs, network=checkpoint.network())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Give the logits. Shape: features -> (batch,) float32."""
+        return self.network(features).float()
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Take one step."""
+        return self._step("train", batch)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Score a batch of the validation clips."""
+        self._step("val", batch)
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Score a batch of the test clips."""
+        self._step("test", batch)
+
+    def _step(self, phase: str, batch: Batch) -> Tensor:
+        logits = self(batch.features)
+        loss = F.binary_cross_entropy_with_logits(logits, batch.label.float(), weight=self.class_weights[batch.label])
+        self.observe(phase, loss, logits, batch.label, batch.row)
+        return loss
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Seed dropout by its address: a resumed run draws what an undisturbed one draws."""
+        address = (self.seed, self.current_epoch, index, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(address).generate_state(1, np.uint64)[0]))
+
+    def on_train_epoch_end(self) -> None:
+        """Stop a training that has left the finite numbers, instead of saving what is useless."""
+        loss = self.trainer.callback_metrics["train/loss"]
+        if not torch.isfinite(loss):
+            raise DfadError(
+                f"training diverged: the loss of epoch {self.current_epoch} is {loss.item()}; "
+                f"lower model.lr (now {self.knobs.model.lr}) or raise trainer.warmup_epochs"
+            )
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """Parameters with their learning rates; no weight decay on biases and norms, which have one dimension."""
+        model = self.knobs.model
+        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        yield {"params": [p for p in trained if p.ndim > 1], "lr": model.lr, "weight_decay": model.weight_decay}
+        yield {"params": [p for p in trained if p.ndim <= 1], "lr": model.lr, "weight_decay": 0.0}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, with linear warm-up and then a half cosine down to zero, per step."""
+        assert self.schedule is not None, "a detector without trainer options is only evaluated"
+        optimizer: Optimizer = AdamW([group for group in self.parameter_groups() if group["params"]])
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup = self.schedule.warmup_epochs * steps / self.schedule.max_epochs
+        cosine = self.schedule.schedule == "cosine"
+
+        def factor(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            return 0.5 * (1 + cos(pi * min(1.0, (step - warmup) / max(1.0, steps - warmup)))) if cosine else 1.0
+
+        return [optimizer], [{"scheduler": LambdaLR(optimizer, factor), "interval": "step"}]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint say what it is."""
+        checkpoint["dfad"] = self.knobs.plain()
+
+
+class CNNDetector(Detector):
+    """Trains the convolutional network from scratch; one group of parameters, so nothing differs from the base."""
+
+
+DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector}  # any other network trains under `Detector` itself
+
+
+def class_weights(labels: np.ndarray) -> tuple[float, float]:
+    """Weights under which both classes weigh alike, 1 on average over the clips.
+
+    Shape:
+        labels: (clips,) -> weights of spoof and bona fide
+
+    >>> class_weights(np.array([0, 0, 0, 1]))
+    (0.6666666666666666, 2.0)
+    """
+    counts = np.bincount(labels, minlength=2)
+    spoof, bona_fide = (len(labels) / (2 * counts)).tolist()
+    return spoof, bona_fide

@@ -1,0 +1,79 @@
+"""What every detector measures while it trains: running loss and accuracy, and the scores of a whole epoch."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import lightning.pytorch as pl
+import numpy as np
+import torch.distributed
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+from torchmetrics.classification import BinaryAccuracy
+
+from dfad.clips import Manifest
+from dfad.metrics import summary
+from dfad.scores import ScoreTable
+
+PHASES = ("train", "val", "test")
+LOGGED = ("eer", "auroc", "min_dcf", "cllr")
+
+
+class MetricsMixin(pl.LightningModule):
+    """Mixed into a LightningModule, it logs `<phase>/loss` and `<phase>/accuracy`, and at the end of each validation
+    and test epoch makes a ScoreTable and logs `<phase>/eer`, `…/auroc`, `…/min_dcf` and `…/cllr`.
+
+    The module calls `observe` in its steps and sets `manifest` before it is fitted; `tables` then holds the last
+    ScoreTable of each phase.
+    """  # noqa: D205
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.manifest: Manifest | None = None
+        self.tables: dict[str, ScoreTable] = {}
+        # names of their own: a ModuleDict has methods called train and eval
+        self.running_loss = nn.ModuleDict({f"{phase}_loss": MeanMetric() for phase in PHASES})
+        self.running_accuracy = nn.ModuleDict({f"{phase}_accuracy": BinaryAccuracy() for phase in PHASES})
+        self._seen: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {phase: [] for phase in PHASES}
+
+    def observe(self, phase: str, loss: Tensor, logits: Tensor, labels: Tensor, rows: Tensor) -> None:
+        """Take in one batch.
+
+        Shape:
+            loss: (); logits, labels: (batch,) on the device; rows: (batch,) manifest rows, on the CPU
+        """
+        running_loss = cast(MeanMetric, self.running_loss[f"{phase}_loss"])
+        accuracy = cast(BinaryAccuracy, self.running_accuracy[f"{phase}_accuracy"])
+        running_loss.update(loss.detach(), weight=len(rows))
+        accuracy.update((logits.detach() >= 0).long(), labels)
+        self.log(f"{phase}/loss", running_loss, on_step=False, on_epoch=True, batch_size=len(rows))
+        self.log(f"{phase}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(rows), prog_bar=True)
+        if phase != "train":
+            self._seen[phase].append((rows.numpy(), logits.detach().float().cpu().numpy()))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the validation scores."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test scores."""
+        self._log_scores("test")
+
+    def _log_scores(self, phase: str) -> None:
+        assert self.manifest is not None, "set `manifest` before fitting"
+        parts = self._gathered(self._seen[phase])
+        self._seen[phase] = []
+        rows, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        table = self.tables[phase] = ScoreTable.of(self.manifest, rows, scores)
+        values = summary(table.scores, table.labels).values
+        for name in LOGGED:
+            self.log(f"{phase}/{name}", values[name], prog_bar=phase == "val" and name == "eer")
+
+    def _gathered(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The parts of all ranks; they need not be equally many."""
+        world = self.trainer.world_size
+        if world == 1:
+            return parts
+        everyone: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(world)]
+        torch.distributed.all_gather_object(everyone, parts)
+        return [part for rank in everyone for part in rank]

@@ -1,0 +1,153 @@
+"""Run folders: named by the configuration, locked while in use, resumable, and finished once `metrics.json` is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from dfad.errors import RunError
+from dfad.training.config import TrainConfig
+
+PACKAGES = ("dfad", "torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "scipy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder that holds all of one training."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, config: TrainConfig, manifest_digest: str, accelerator: str) -> Run:
+        """The run of a configuration: the same one, the same folder.
+
+        Args:
+            config: of the training.
+            manifest_digest: of the clips.
+            accelerator: the one that `auto` stands for here, as a GPU gives other numbers than a CPU.
+        """
+        identity = config.identity()
+        identity["trainer"]["accelerator"] = accelerator
+        text = json.dumps({"config": identity, "manifest": manifest_digest}, sort_keys=True)
+        hash8 = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return cls(config.runs / f"{config.model.name}-{config.frontend.name}-{config.data.name}-{hash8}")
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint that validation chose."""
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last whole epoch."""
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the results are there; they are written last."""
+        return (self.folder / "metrics.json").is_file()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process out; the lock goes with the process, however that ends.
+
+        Raises:
+            RunError: if another process has it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"{self.folder} is in use by another process with the same configuration; wait for it, "
+                "or change the configuration, for instance seed=1"
+            ) from None
+        with lock:
+            yield
+
+    def clear(self) -> None:
+        """Delete everything but the lock."""
+        for path in self.folder.iterdir():
+            if path.name != ".lock":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Store the resolved configuration."""
+        self.write_text("config.yaml", yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True))
+
+    def read_config(self) -> TrainConfig:
+        """Read the stored configuration.
+
+        Raises:
+            RunError: if the folder has none.
+            ConfigError: if this dfad does not understand it.
+        """
+        path = self.folder / "config.yaml"
+        if not path.is_file():
+            raise RunError(f"{self.folder} is no run folder: it has no config.yaml")
+        return TrainConfig.read(yaml.safe_load(path.read_text()))
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Store plain data."""
+        self.write_text(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read plain data; None if there is no such file."""
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.is_file() else None
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file that is there whole or not at all."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text(text)
+        part.replace(path)
+
+
+def environment(seed: int, device: str) -> dict[str, Any]:
+    """What else a result depends on."""
+    return {
+        "packages": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "git_commit": _git_commit(),
+        "seed": seed,
+        "device": device,
+        "host": socket.gethostname(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What a resumed run does not share with its beginning, in words."""
+    old = {**before.get("packages", {}), "python": before.get("python"), "code": before.get("git_commit")}
+    new = {**now["packages"], "python": now["python"], "code": now["git_commit"]}
+    return [f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value]
+
+
+def _git_commit() -> str | None:
+    """The commit of dfad's own source tree, with + if it was changed; None outside of one."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return commit.stdout.strip()
