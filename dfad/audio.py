@@ -22,7 +22,26 @@ import soxr
 
 from dfad.errors import AudioError
 
-SUFFIXES = frozenset(".wav .flac .mp3 .ogg .opus .oga .aif .aiff .au .m4a .aac .amr .wma .webm .mp4 .mka".split())
+SUFFIXES = frozenset(
+    [
+        ".wav",
+        ".flac",
+        ".mp3",
+        ".ogg",
+        ".opus",
+        ".oga",
+        ".aif",
+        ".aiff",
+        ".au",
+        ".m4a",
+        ".aac",
+        ".amr",
+        ".wma",
+        ".webm",
+        ".mp4",
+        ".mka",
+    ]
+)
 # FFmpeg may open nothing but plain containers of sound: no playlist, no concat script, nothing that names other files
 _CONTAINERS = "wav,flac,ogg,mp3,aac,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,amr,asf,aiff,au,g722,caf,w64"
 _MARGIN_S = 0.05  # read around a crop before resampling, so that the filter sees what surrounds it
@@ -217,7 +236,6 @@ class _SoundFile:
                 finally:
                     os.close(descriptor)
             raise AudioError(f"{self.path}: {error.error_string.strip(' .').lower()}") from None
-
 
     def blocks(self) -> Iterator[np.ndarray]:
         done = 0

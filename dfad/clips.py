@@ -17,9 +17,9 @@ from dfad.errors import DataError, did_you_mean
 
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {
-    **{word: "train" for word in ("train", "training")},
-    **{word: "val" for word in ("val", "valid", "validation", "dev", "development")},
-    **{word: "test" for word in ("test", "testing", "eval", "evaluation")},
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 COLUMNS = ("id", "label", "split", "attack", "speaker", "duration_s")  # every manifest has them, in this order
 SHOWN_ERRORS = 20
@@ -52,11 +52,8 @@ class Label(IntEnum):
 
 CLASS_NAMES = ("spoof", "bona-fide")  # indexed by the label
 LABEL_WORDS = {
-    **{
-        word: Label.BONA_FIDE
-        for word in ("bona-fide", "bonafide", "bona_fide", "real", "genuine", "human", "original")
-    },
-    **{word: Label.SPOOF for word in ("spoof", "spoofed", "fake", "synthetic", "deepfake")},
+    **dict.fromkeys(("bona-fide", "bonafide", "bona_fide", "real", "genuine", "human", "original"), Label.BONA_FIDE),
+    **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic", "deepfake"), Label.SPOOF),
 }
 
 
@@ -119,6 +116,10 @@ class Manifest:
         """The row numbers of a split, in manifest order. Shape: (clips of the split,) int64."""
         return np.flatnonzero((self.frame["split"] == split).to_numpy())
 
+    def only(self, rows: np.ndarray) -> Manifest:
+        """The clips of some rows."""
+        return Manifest(self.frame.iloc[rows], self.root, self.notes)
+
     def without(self, ids: Iterable[str]) -> Manifest:
         """The manifest less the named clips."""
         return Manifest(self.frame[~self.frame["id"].isin(list(ids))], self.root, self.notes)
@@ -144,7 +145,7 @@ class Manifest:
         sha = hashlib.sha256()
         for name in sorted(self.frame.columns):
             sha.update(f"\x1e{name}\x1e".encode())
-            sha.update("\x1f".join(self.frame[name].astype(str)).encode())
+            sha.update("\x1f".join(self.frame[name].astype(str).fillna("")).encode())
         return sha.hexdigest()
 
     def write(self, path: Path) -> None:
@@ -205,8 +206,10 @@ class Manifest:
         labels = frame["label"].astype(str).str.strip().str.lower().map({**LABEL_WORDS})
         errors.add(
             labels.isna(),
-            lambda row: f"unknown label {frame['label'].iloc[row]!r}; "
-            + did_you_mean(str(frame["label"].iloc[row]).lower(), LABEL_WORDS),
+            lambda row: (
+                f"unknown label {frame['label'].iloc[row]!r}; "
+                + did_you_mean(str(frame["label"].iloc[row]).lower(), LABEL_WORDS)
+            ),
         )
         splits = frame["split"].astype(str).str.strip().str.lower().map(SPLIT_WORDS)
         errors.add(

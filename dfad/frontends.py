@@ -67,7 +67,11 @@ class _StftKnobs(FrontendKnobs):
         return round(ms * self.sample_rate / 1000)
 
     def _stft(self) -> dict[str, int]:
-        return {"n_fft": self.n_fft, "win_length": self._samples(self.window_ms), "hop_length": self._samples(self.hop_ms)}
+        return {
+            "n_fft": self.n_fft,
+            "win_length": self._samples(self.window_ms),
+            "hop_length": self._samples(self.hop_ms),
+        }
 
 
 class _BandKnobs(_StftKnobs):
@@ -112,7 +116,9 @@ class LFCCKnobs(_BandKnobs):
     """Linear-frequency cepstral coefficients (Sahidullah, Kinnunen and Hanilçi, Interspeech 2015)."""
 
     name: Literal["lfcc"] = "lfcc"
-    normalise: Literal["clip", "band", "none"] = Field("band", description=FrontendKnobs.model_fields["normalise"].description)
+    normalise: Literal["clip", "band", "none"] = Field(
+        "band", description=FrontendKnobs.model_fields["normalise"].description
+    )
     n_filters: int = Field(70, ge=4, le=512, description="filters, evenly spaced")
     n_coefficients: int = Field(60, ge=2, le=512, description="cepstral coefficients")
 
@@ -134,7 +140,9 @@ class MFCCKnobs(_BandKnobs):
     """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980)."""
 
     name: Literal["mfcc"] = "mfcc"
-    normalise: Literal["clip", "band", "none"] = Field("band", description=FrontendKnobs.model_fields["normalise"].description)
+    normalise: Literal["clip", "band", "none"] = Field(
+        "band", description=FrontendKnobs.model_fields["normalise"].description
+    )
     n_mels: int = Field(80, ge=4, le=512, description="mel bands")
     n_coefficients: int = Field(40, ge=2, le=512, description="cepstral coefficients")
 
@@ -203,7 +211,9 @@ class Frontend(nn.Module):
 def _levelled(wave: Tensor, level: str) -> Tensor:
     if level == "none":
         return wave
-    size = wave.abs().amax(-1, keepdim=True) if level == "peak" else (wave.square().mean(-1, keepdim=True) + 1e-20).sqrt()
+    size = (
+        wave.abs().amax(-1, keepdim=True) if level == "peak" else (wave.square().mean(-1, keepdim=True) + 1e-20).sqrt()
+    )
     return wave / size.clamp_min(_SILENCE)
 
 

@@ -94,6 +94,13 @@ def _line(detail: ErrorDetails, root: type[Knobs], values: Any, at: str) -> str:
     return f"{key}{shown}: {message[0].lower()}{message[1:]}"
 
 
+def _at(values: Any, part: int | str) -> Any:
+    """What lies below a key or an index; a value that has nothing below stays."""
+    if isinstance(values, dict):
+        return values.get(part)
+    return values[part] if isinstance(values, list) and isinstance(part, int) else values
+
+
 def _locate(loc: tuple[int | str, ...], owner: type[Knobs], values: Any) -> tuple[list[str], type[Knobs], Any]:
     """Follow a pydantic location, which holds union tags beside keys.
 
@@ -108,7 +115,7 @@ def _locate(loc: tuple[int | str, ...], owner: type[Knobs], values: Any) -> tupl
             inner, table = table[str(part)], None
             continue
         path.append(str(part))
-        values = values[part] if isinstance(values, list) else values.get(part) if isinstance(values, dict) else values
+        values = _at(values, part)
         owner, table = inner, None
         if field := owner.model_fields.get(str(part)):
             table = next((mark.table for mark in field.metadata if isinstance(mark, Named)), None)

@@ -52,9 +52,10 @@ class Checkpoint:
             raise RunError(f"no checkpoint at {path}")
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise RunError(f"{path} is damaged, or no checkpoint that can be loaded safely ({reason[:120]})") from None
+        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError):
+            raise RunError(
+                f"{path} is damaged, or no checkpoint that can be loaded safely; give one that train.py wrote"
+            ) from None
         about = content.get("dfad") if isinstance(content, dict) else None
         if not isinstance(about, dict) or "state_dict" not in content:
             raise RunError(f"{path} is not a checkpoint of dfad; give one that train.py wrote, or its run folder")

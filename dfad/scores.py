@@ -71,7 +71,7 @@ class ScoreTable:
         return ScoreTable(self.frame[np.asarray(keep)])
 
     def against_all_bona_fide(self, attacks: set[str]) -> ScoreTable:
-        """The spoof clips of some attacks beside every bona fide clip: a slice by attack has no bona fide of its own."""
+        """The spoof clips of some attacks beside every bona fide clip, as an attack has no bona fide of its own."""
         bona_fide = (self.frame["label"] == Label.BONA_FIDE).to_numpy()
         return self.where(bona_fide | self.frame["attack"].isin(attacks).to_numpy())
 

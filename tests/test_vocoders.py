@@ -126,6 +126,13 @@ def test_pitch_of_a_pulse_train(hertz: float, rate: int) -> None:
     assert (voicing[:, 5:-5] > 0.9).all()
 
 
+def test_rumble_does_not_hide_the_pitch() -> None:
+    rumble = 0.05 * torch.sin(2 * torch.pi * 20.0 * torch.arange(RATE) / RATE)
+    f0, voicing = pitch(pulse_train(150.0) + rumble, RATE, 128)
+    assert f0[0, 5:-5].median().item() == pytest.approx(150.0, rel=0.01)
+    assert voicing[0, 5:-5].mean() > 0.8
+
+
 def test_noise_has_no_pitch() -> None:
     _, voicing = pitch(torch.randn(1, RATE, generator=torch.Generator().manual_seed(0)), RATE, 128)
     assert voicing.mean() < 0.2
@@ -164,5 +171,5 @@ def test_spectrum_of_real_speech_is_kept(vocoder: Vocoder, reference: Path) -> N
         wave, rate = soundfile.read(reference / "corpus" / path, dtype="float32", always_2d=True)
         speech = torch.from_numpy(wave[rate // 2 : 2 * rate].mean(1))[None]
         copy = vocoder(speech, rate, 0)
-        assert (level_db(copy) - level_db(speech)).abs() < 2
-        assert spectral_distance_db(copy, speech) < 9
+        assert (level_db(copy) - level_db(speech)).abs() < 3
+        assert spectral_distance_db(copy, speech) < 7

@@ -33,18 +33,22 @@ def enter(command: Callable[[dict[str, Any]], None], config_name: str) -> NoRetu
     """
     wants_traceback = os.environ.get(_SHOW_TRACEBACK) == "1"
     os.environ[_SHOW_TRACEBACK] = "1"  # Hydra shall hand us its errors instead of printing them
+    codes: list[int] = []
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
     def compose(config: DictConfig) -> None:
-        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
-        assert isinstance(plain, dict)
-        command(_without_missing({str(key): value for key, value in plain.items()}))
+        def work() -> None:
+            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+            assert isinstance(plain, dict)
+            command(_without_missing({str(key): value for key, value in plain.items()}))
+
+        codes.append(guarded(work, wants_traceback))  # in here, as Hydra announces every error that it sees
 
     sys.argv[1:] = [_as_addition(word) for word in sys.argv[1:]]
-    sys.exit(guarded(compose, wants_traceback=wants_traceback))
+    sys.exit(guarded(compose, wants_traceback) or max(codes, default=0))
 
 
-def guarded(work: Callable[[], object], *, wants_traceback: bool = False) -> int:
+def guarded(work: Callable[[], object], wants_traceback: bool) -> int:
     """Do the work; print what a user can act on without a traceback, and give the exit code."""
     try:
         work()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from dfad.training.fit import Screen
+from dfad.training.scoring import Screen
 
 ROWS = {  # key in metrics.json → what people read
     "eer": "EER",
@@ -25,6 +25,8 @@ ROWS = {  # key in metrics.json → what people read
     "accuracy": "accuracy at threshold 0",
     "accuracy_at_val": "accuracy at the validation threshold",
 }
+GROUPS = {"eer/seen": "EER, attacks seen in training", "eer/unseen": "EER, attacks not seen in training"}
+SCREEN_ATTACKS = 8  # more of them stand in the report and in metrics.json
 PERCENT = ("eer", "accuracy")
 QUICK_S = 1.0  # work that ends before that shows no bar
 
@@ -51,17 +53,20 @@ def shown(key: str, value: float | None) -> str:
     return "n/a" if value is None else f"{value:.4f}"
 
 
-def result_rows(values: Mapping[str, float | None], splits: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The table of results: a row per metric, a column per split."""
+def result_rows(
+    values: Mapping[str, float | None], splits: tuple[str, ...], *, most_attacks: int = 1000
+) -> list[tuple[str, ...]]:
+    """The table of results: a row per metric, a column per split; attacks only if they are no more than so many."""
     rows = [
         (title, *(shown(key, values[f"{split}/{key}"]) if f"{split}/{key}" in values else "" for split in splits))
         for key, title in ROWS.items()
         if any(f"{split}/{key}" in values for split in splits)
     ]
     slices = {key.split("/", 1)[1] for key in values if "/eer/" in key}
-    first = [name for name in ("eer/seen", "eer/unseen") if name in slices]
-    for name in [*first, *sorted(slices - set(first))]:
-        title = f"EER, {name.removeprefix('eer/')}" + (" attacks" if name in first else "")
+    groups = [name for name in GROUPS if name in slices]
+    attacks = sorted(slices - set(groups))
+    for name in [*groups, *(attacks if len(attacks) <= most_attacks else [])]:
+        title = GROUPS.get(name) or f"EER, {name.removeprefix('eer/')}"
         rows.append((title, *(shown(name, values[f"{s}/{name}"]) if f"{s}/{name}" in values else "" for s in splits)))
     return rows
 
@@ -72,7 +77,7 @@ def show_results(console: Console, results: Mapping[str, Any], splits: tuple[str
     table.add_column("")
     for split in splits:
         table.add_column(split, justify="right")
-    for row in result_rows(results["values"], splits):
+    for row in result_rows(results["values"], splits, most_attacks=SCREEN_ATTACKS):
         table.add_row(*row)
     console.print(table)
     for note in results["notes"]:

@@ -170,19 +170,20 @@ def pitch(wave: Tensor, sample_rate: int, hop: int) -> tuple[Tensor, Tensor]:
     window = torch.hann_window(size, device=wave.device)
     frames = _frames(wave, size, hop)
     frames = (frames - frames.mean(-1, keepdim=True)) * window
-    low = torch.exp(-(torch.linspace(0, sample_rate / 2, size + 1, device=wave.device) / 1000.0).square())
-    correlation, own = _autocorrelation(frames, low)[..., : last + 1], _autocorrelation(window)[: last + 1]
+    hertz = torch.linspace(0, sample_rate / 2, size + 1, device=wave.device)
+    band = torch.exp(-(hertz / 1000.0).square()) * (hertz > 50.0)  # formants and rumble mislead
+    correlation, own = _autocorrelation(frames, band)[..., : last + 1], _autocorrelation(window)[: last + 1]
     power = correlation[..., :1]
     floor = 1e-5 * power.amax(1, keepdim=True) + 1e-9  # frames 50 dB below the clip's loudest are unvoiced
     normal = correlation / (power + floor) / (own / own[0])
-    lags = torch.arange(first, last, device=wave.device)
-    score = normal[..., first:last] - 0.03 * torch.log2(lags / first)  # of equal periods, the shortest
-    best = score.argmax(-1, keepdim=True) + first  # (batch, frames, 1)
-    left, here, right = (normal.gather(-1, best + step)[..., 0] for step in (-1, 0, 1))
+    left, here, right = (normal[..., first + step : last + step] for step in (-1, 0, 1))
+    cost = 0.03 * torch.log2(torch.arange(first, last, device=wave.device) / first)  # of equal periods, the shortest
+    strength, best = torch.where((here >= left) & (here >= right), here - cost, -1.0).max(-1, keepdim=True)
+    left, here, right = (side.gather(-1, best)[..., 0] for side in (left, here, right))
     offset = 0.5 * (left - right) / (left - 2 * here + right).clamp_max(-1e-6)  # top of the parabola
-    f0 = sample_rate / (best[..., 0] + offset.clamp(-0.5, 0.5))
+    f0 = sample_rate / (first + best[..., 0] + offset.clamp(-0.5, 0.5))
     f0 = F.pad(f0[:, None], (2, 2), mode="replicate")[:, 0].unfold(-1, 5, 1).median(-1).values
-    return f0, ((here - 0.35) / 0.3).clamp(0.0, 1.0)
+    return f0, ((strength[..., 0] - 0.3) / 0.3).clamp(0.0, 1.0)
 
 
 def _even(samples: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from dfad.frontends import FrontendKnobs
 from dfad.networks.base import NetworkKnobs
 
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU}
-_POOLS = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
+_POOLS: Mapping[str, Callable[..., nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 
 
 class CNNKnobs(NetworkKnobs):
@@ -73,7 +74,7 @@ class CNN(nn.Module):
             width = units
         self.head = nn.Sequential(*head, nn.Dropout(knobs.dropout), nn.Linear(width, 1))
         if knobs.channels_last:
-            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.to(memory_format=torch.channels_last)
 
     def forward(self, features: Tensor) -> Tensor:
         """Compute the logits."""

@@ -31,7 +31,9 @@ class TrainerKnobs(DeviceKnobs):
     """How training goes."""
 
     max_epochs: int = Field(20, ge=1, description="epochs, unless patience ends them before")
-    patience: int | None = Field(None, ge=1, description="epochs without a better val/cllr before stopping; null: never")
+    patience: int | None = Field(
+        None, ge=1, description="epochs without a better val/cllr before stopping; null: never"
+    )
     warmup_epochs: float = Field(1.0, ge=0, description="epochs over which the learning rate rises to model.lr")
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
@@ -62,7 +64,9 @@ class EvalConfig(Knobs):
     """All that defines an evaluation."""
 
     run: Path = Field(description="run folder or checkpoint")
-    data: dict[str, Any] | None = Field(None, description="another corpus, or options over the run's own; null: the run's own")
+    data: dict[str, Any] | None = Field(
+        None, description="another corpus, or options over the run's own; null: the run's own"
+    )
     split: Literal["train", "val", "test"] = Field("test", description="which clips are scored")
     trainer: DeviceKnobs = Field(DeviceKnobs())
     force: bool = Field(False, description="evaluate again though the result is stored")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -54,7 +54,7 @@ class Batch:
         return len(self.row)
 
 
-class ClipDataset(Dataset[tuple[np.ndarray, Pick]]):
+class ClipDataset(Dataset[Any]):
     """Decodes the crop of a clip that a `Pick` asks for."""
 
     def __init__(self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits) -> None:
@@ -179,5 +179,3 @@ def _cores() -> int:
 
 def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)
-
-

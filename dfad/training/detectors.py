@@ -42,6 +42,7 @@ class Detector(MetricsMixin):
     ) -> None:
         super().__init__()
         self.knobs, self.schedule, self.seed = knobs, trainer, seed
+        self.class_weights: Tensor
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
         torch.manual_seed(seed)
         self.network = network or knobs.model.build(knobs.frontend)

@@ -1,47 +1,23 @@
-"""One training from configuration to stored results, and the scoring that evaluation shares with it."""
+"""One training, from its configuration to its stored results."""
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 
-from dfad.clips import CLASS_NAMES, SPLITS, Manifest
-from dfad.corpora import CorpusKnobs
-from dfad.corpora.check import broken
-from dfad.errors import DataError, DfadError
+from dfad.clips import SPLITS, Manifest
+from dfad.errors import DfadError
 from dfad.evaluate import Evaluation, evaluate
 from dfad.scorer import Checkpoint, DetectorKnobs
-from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs, TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
-from dfad.training.runs import Run, changed, environment
+from dfad.training.runs import Run, changed, disk_errors, environment
+from dfad.training.scoring import Screen, results_of, score, usable_clips
 from dfad.training.tracking import Curves, EpochLines
-from dfad.training.trainer import accelerator_of, make_fitting_trainer, make_trainer
-
-Watch = Callable[[str], Callable[[int, int], None]]  # a task's name → who is told (done, of all)
-
-
-@dataclass(frozen=True)
-class Screen:
-    """Where a training tells how it goes.
-
-    Attributes:
-        console: for lines.
-        watch: for work that takes a while.
-        progress: whether a bar follows the batches.
-    """
-
-    console: Console
-    watch: Watch
-    progress: bool
+from dfad.training.trainer import accelerator_of, make_fitting_trainer
 
 
 @dataclass(frozen=True)
@@ -62,7 +38,7 @@ def train(config: TrainConfig, screen: Screen) -> Trained:
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
     run = Run.of(config, manifest.digest(), accelerator)
-    with run.locked(), _disk_errors(run):
+    with run.locked(), disk_errors(run.folder):
         if config.force:
             run.clear()
         if run.finished:
@@ -79,43 +55,6 @@ def train(config: TrainConfig, screen: Screen) -> Trained:
             raise
         run.write_json("metrics.json", results)
     return Trained(run, before=False)
-
-
-def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen, *, at: str = "manifest.json") -> Manifest:
-    """The clips less those that are skipped, each of them counted, named and stored in the file `at`.
-
-    Raises:
-        DataError: if clips cannot be used and `data.on_error` is `raise`, or if they are too many.
-    """
-    stored = run.read_json(at)
-    if stored is None:
-        bad = _bad_clips(manifest, data, screen) if data.scan else {}
-        counts = {
-            split: {name: int((manifest.labels[manifest.rows(split)] == label).sum()) for label, name in enumerate(CLASS_NAMES)}
-            for split in SPLITS
-        }
-        stored = {"digest": manifest.digest(), "root": str(manifest.root), "clips": counts, "skipped": bad}
-        run.write_json(at, stored)
-    skipped: Mapping[str, str] = stored["skipped"]
-    if skipped:
-        screen.console.print(f"skipped {len(skipped)} of {len(manifest)} clips; they are named in {run.folder / at}")
-    return manifest.without(skipped) if skipped else manifest
-
-
-def _bad_clips(manifest: Manifest, data: CorpusKnobs, screen: Screen) -> dict[str, str]:
-    bad = broken(manifest, range(len(manifest)), limits=data.limits, progress=screen.watch("checking clips"))
-    share = len(bad) / len(manifest)
-    if not bad or (data.on_error == "skip" and share <= data.max_bad_fraction):
-        return bad
-    lines = [f"{len(bad)} of {len(manifest)} clips cannot be used"]
-    lines += [f"  {reason}" for reason in list(bad.values())[:20]]
-    if len(bad) > 20:
-        lines.append(f"  … and {len(bad) - 20} more")
-    if data.on_error == "raise":
-        lines.append("mend or remove them, or leave them out with data.on_error=skip")
-    else:
-        lines.append(f"more than data.max_bad_fraction={data.max_bad_fraction}; mend them, or allow more")
-    raise DataError("\n".join(lines))
 
 
 def _open_run(run: Run, config: TrainConfig, accelerator: str, console: Console) -> None:
@@ -142,28 +81,14 @@ def _fit(config: TrainConfig, run: Run, manifest: Manifest, screen: Screen) -> N
         class_weights=class_weights(manifest.labels[rows]) if config.data.balance == "loss" else (1.0, 1.0),
     )
     detector.manifest = manifest
-    data = ClipDataModule(manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed)
+    data = ClipDataModule(
+        manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed
+    )
     callbacks = [Curves(run), EpochLines(screen.console)]
     trainer = make_fitting_trainer(config.trainer, run, callbacks, progress=screen.progress)
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
     if trainer.received_sigterm:
         raise SystemExit(143)
-
-
-def score(checkpoint: Checkpoint, manifest: Manifest, rows: np.ndarray, data: CorpusKnobs, devices: DeviceKnobs, folder: Path) -> ScoreTable:
-    """Score every one of the given clips exactly once.
-
-    Raises:
-        DataError: if any has no score, or two.
-    """
-    detector = Detector.of(checkpoint)
-    detector.manifest = manifest
-    module = ClipDataModule(manifest, data=data, frontend=checkpoint.knobs.frontend, eval_rows=rows)
-    trainer = make_trainer(devices, folder=folder)
-    trainer.test(detector, datamodule=module, verbose=False)
-    table = detector.tables["test"]
-    table.require(manifest.frame["id"].iloc[rows])
-    return table
 
 
 def _results(config: TrainConfig, run: Run, manifest: Manifest) -> dict[str, Any]:
@@ -179,31 +104,3 @@ def _results(config: TrainConfig, run: Run, manifest: Manifest) -> dict[str, Any
         found[split] = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
         threshold = found["val"].values["eer_threshold"]
     return results_of(found, manifest.notes)
-
-
-def results_of(found: Mapping[str, Evaluation], notes: tuple[str, ...]) -> dict[str, Any]:
-    """What `metrics.json` holds: `values` under `<split>/<metric>`, NaN as null, and `notes` of corpus and splits."""
-    return {
-        "format": 1,
-        "values": {
-            f"{split}/{name}": None if np.isnan(value) else value
-            for split, evaluation in found.items()
-            for name, value in evaluation.values.items()
-        },
-        "notes": [*notes, *(f"{split}: {note}" for split, evaluation in found.items() for note in evaluation.notes)],
-    }
-
-
-@contextmanager
-def _disk_errors(run: Run) -> Iterator[None]:
-    """Say in a line that a disk is full, and that nothing is lost."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if not full and "PytorchStreamWriter" not in str(error):
-            raise
-        raise DfadError(
-            f"cannot write to {run.folder}: no space is left on the disk, or the quota is used up\n"
-            "free some, then type the same command: the run goes on after its last whole epoch"
-        ) from error

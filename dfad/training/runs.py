@@ -1,7 +1,8 @@
-"""Run folders: named by the configuration, locked while in use, resumable, and finished once `metrics.json` is there."""
+"""Run folders: named by the configuration, locked while in use, resumable, finished once `metrics.json` is there."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -19,10 +20,21 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from dfad.errors import RunError
+from dfad.errors import DfadError, RunError
 from dfad.training.config import TrainConfig
 
-PACKAGES = ("dfad", "torch", "torchaudio", "torchvision", "lightning", "torchmetrics", "numpy", "scipy", "soundfile", "soxr")
+PACKAGES = (
+    "dfad",
+    "torch",
+    "torchaudio",
+    "torchvision",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "scipy",
+    "soundfile",
+    "soxr",
+)
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,21 @@ class Run:
         part = path.with_name(path.name + ".part")
         part.write_text(text)
         part.replace(path)
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Say in a line that a disk is full, and that nothing is lost."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        if not full and "PytorchStreamWriter" not in str(error):
+            raise
+        raise DfadError(
+            f"cannot write to {folder}: no space is left on the disk, or the quota is used up\n"
+            "free some, then type the same command: the run goes on after its last whole epoch"
+        ) from error
 
 
 def environment(seed: int, device: str) -> dict[str, Any]:

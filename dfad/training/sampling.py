@@ -58,7 +58,9 @@ class TrainBatches(Sampler[list[Pick]]):
         order, draw = self._order(np.random.default_rng((self.seed, epoch)))
         position = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw)).uniform("crop").numpy()
         mine = slice(self.rank, len(order) // self.world * self.world, self.world)
-        picks = [Pick(*pick) for pick in zip(order[mine].tolist(), draw[mine].tolist(), position[mine].tolist(), strict=True)]
+        picks = [
+            Pick(*pick) for pick in zip(order[mine].tolist(), draw[mine].tolist(), position[mine].tolist(), strict=True)
+        ]
         for start in range(0, len(picks), self.batch_size):
             yield picks[start : start + self.batch_size]
 

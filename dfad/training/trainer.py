@@ -34,7 +34,9 @@ def accelerator_of(knobs: DeviceKnobs) -> str:
     return knobs.accelerator
 
 
-def make_trainer(knobs: DeviceKnobs, *, folder: Path, callbacks: Sequence[Callback] = (), progress: bool = False, **more: Any) -> pl.Trainer:
+def make_trainer(
+    knobs: DeviceKnobs, *, folder: Path, callbacks: Sequence[Callback] = (), progress: bool = False, **more: Any
+) -> pl.Trainer:
     """Make a Trainer for evaluation; training passes `more`."""
     hush()
     accelerator = accelerator_of(knobs)

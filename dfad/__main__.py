@@ -1,0 +1,36 @@
+"""The `dfad` command: its subcommands, imported only when they are called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+
+COMMANDS = {  # name → what --help says of it; each is a module of dfad.commands with a function `main`
+    "train": "train a detector            dfad train model=cnn data=manifest data.path=my.csv",
+    "eval": "score clips with a run      dfad eval run=runs/…",
+    "options": "explain every option        dfad options model",
+}
+
+
+def main() -> None:
+    """Hand the command line to a subcommand."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in COMMANDS:
+        sys.argv = [f"dfad {name}", *sys.argv[2:]]
+        import_module(f"dfad.commands.{name}").main()
+    elif name in ("-h", "--help"):
+        print("dfad: train detectors of AI-generated speech, and find out whether they work\n")
+        print("\n".join(f"  dfad {command:8} {says}" for command, says in COMMANDS.items()))
+        print("\n`dfad <command> --help` says more.")
+    elif name == "--version":
+        print(f"dfad {version('dfad')}")
+    else:
+        from dfad.errors import did_you_mean
+
+        print(f"error no command {name!r}; {did_you_mean(name, COMMANDS)}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""`dfad options [GROUP]`: every option with its values and what it means, from the typed options themselves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from dfad.commands.door import guarded
+from dfad.errors import ConfigError, did_you_mean
+from dfad.knobs import Knobs, Named
+
+
+def main() -> None:
+    """Run the command on `sys.argv`."""
+    sys.exit(guarded(lambda: show(sys.argv[1:]), wants_traceback=False))
+
+
+def show(words: list[str]) -> None:
+    """Print the options of a group, or of all.
+
+    Raises:
+        ConfigError: for a group that there is not.
+    """
+    from dfad.training.config import TrainConfig
+
+    tables = dict(_tables("", TrainConfig))
+    if words and words[0] in ("-h", "--help"):
+        print(f"dfad options [group]: explain every option; groups: {', '.join(_groups(tables))}")
+        return
+    chosen = [name for name in tables if not words or name.split("=")[0].split(".")[0] == words[0]]
+    if not chosen:
+        raise ConfigError(f"no group {words[0]!r}; {did_you_mean(words[0], _groups(tables))}")
+    console = Console()
+    for name in chosen:
+        table = Table(
+            "option", "default", "takes", "meaning", title=name or "top level", title_justify="left", box=None
+        )
+        for row in tables[name]:
+            table.add_row(*row)
+        console.print(table, "")
+
+
+def _groups(tables: Mapping[str, Any]) -> list[str]:
+    return sorted({name.split("=")[0].split(".")[0] for name in tables if name})
+
+
+def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """The options of a class, then those of the classes inside it."""
+    properties = knobs.model_json_schema()["properties"]
+    rows: list[tuple[str, ...]] = []
+    inner: list[tuple[str, type[Knobs]]] = []
+    for name, field in knobs.model_fields.items():
+        key = f"{at.split('=')[0]}.{name}" if at else name
+        marks = [mark for mark in field.metadata if isinstance(mark, Named)]
+        below = [kind for kind in _knobs_in(field.annotation) if not marks]
+        if marks:
+            inner += [(f"{key}={choice}", kind) for choice, kind in marks[0].table.items()]
+        elif below:
+            inner += [(key, kind) for kind in below]
+        elif name != "name":
+            default = "" if field.is_required() else _yaml(field.get_default(call_default_factory=True))
+            rows.append((key, default, _takes(properties[name]), field.description or ""))
+    if rows:
+        yield at, rows
+    for key, kind in inner:
+        yield from _tables(key, kind)
+
+
+def _knobs_in(annotation: Any) -> list[type[Knobs]]:
+    candidates = [annotation, *getattr(annotation, "__args__", ())]
+    return [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, Knobs)]
+
+
+def _yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(list(value)) if isinstance(value, tuple) else str(value)
+
+
+def _takes(schema: Mapping[str, Any]) -> str:
+    """What an option takes, in words, from its JSON schema."""
+    if "anyOf" in schema:
+        return " | ".join(_takes(part) for part in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return " | ".join(schema.get("enum", [schema.get("const")]))
+    bounds = [
+        f"{sign} {schema[name]:g}"
+        for name, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
+        if name in schema
+    ]
+    kind = {"array": "list", "object": "mapping", "boolean": "true | false"}.get(schema.get("type", ""))
+    return " ".join([kind or schema.get("type", ""), *bounds])

@@ -1,0 +1,93 @@
+"""One evaluation of a trained detector, from its configuration to its stored results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+from dfad.clips import SPLIT_NOTE, Manifest
+from dfad.corpora import CORPORA, CorpusKnobs
+from dfad.errors import ConfigError, DataError
+from dfad.evaluate import evaluate
+from dfad.knobs import Knobs, Named
+from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
+from dfad.training.config import EvalConfig
+from dfad.training.runs import Run, disk_errors
+from dfad.training.scoring import Screen, results_of, score, usable_clips
+from dfad.training.trainer import accelerator_of
+
+
+class _Data(Knobs):
+    data: Annotated[CorpusKnobs, Named(CORPORA)]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A stored evaluation, and whether it was stored before."""
+
+    folder: Path
+    results: dict[str, Any]
+    before: bool
+
+
+def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
+    """Score clips with the detector of a run, or of a bare checkpoint, and store scores and metrics.
+
+    The run's own corpus gives the split that is asked for; another corpus likewise if it has splits, else all of its
+    clips, as none of them was trained on.
+
+    Raises:
+        DfadError: for anything that a user can put right.
+    """
+    accelerator_of(config.trainer)
+    run = Run(config.run if config.run.is_dir() else config.run.parent.parent)
+    checkpoint = Checkpoint.read(best_checkpoint(config.run) if config.run.is_dir() else config.run)
+    in_run = (run.folder / "config.yaml").is_file()
+    data = _data(config, run if in_run else None)
+    manifest = data.manifest(screen.watch(f"making {data.name}"))
+    own = in_run and (run.read_json("manifest.json") or {}).get("digest") == manifest.digest()
+    if not own and SPLIT_NOTE in manifest.notes:
+        manifest, chosen = Manifest(manifest.frame, manifest.root), "all"
+    else:
+        manifest, chosen = manifest.only(manifest.rows(config.split)), config.split
+    if not len(manifest):
+        raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
+    home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
+    place = Run(home / f"{data.name}-{_hash8(config, data, manifest, chosen, checkpoint.path)}")
+    with place.locked(), disk_errors(place.folder):
+        if place.finished and not config.force:
+            return Evaluated(place.folder, place.read_json("metrics.json"), before=True)
+        place.clear()
+        usable = usable_clips(manifest, data, place, screen)
+        table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder)
+        table.write(place.folder / "scores.csv")
+        threshold = stored_threshold(run.folder) if in_run else None
+        found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
+        results = results_of({chosen: found}, usable.notes)
+        place.write_json("metrics.json", results)
+    return Evaluated(place.folder, results, before=False)
+
+
+def _data(config: EvalConfig, run: Run | None) -> CorpusKnobs:
+    """The corpus that was asked for: by name, or the run's own with other options."""
+    if config.data and "name" in config.data:
+        return _Data.read({"data": config.data}).data
+    if run is None:
+        raise ConfigError(f"{config.run} lies in no run folder; say what to score, such as data=manifest data.path=…")
+    return _Data.read({"data": {**run.read_config().data.plain(), **(config.data or {})}}).data
+
+
+def _hash8(config: EvalConfig, data: CorpusKnobs, manifest: Manifest, chosen: str, checkpoint: Path) -> str:
+    identity = {
+        "data": data.identity(),
+        "manifest": manifest.digest(),
+        "split": chosen,
+        "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        "devices": {**config.trainer.plain(), "accelerator": accelerator_of(config.trainer)},
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,114 @@
+"""Scoring clips with a checkpoint: which of them can be used, their scores, and what is stored of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from dfad.clips import CLASS_NAMES, SPLITS, Manifest
+from dfad.corpora import CorpusKnobs
+from dfad.corpora.check import broken
+from dfad.errors import DataError
+from dfad.evaluate import Evaluation
+from dfad.scorer import Checkpoint
+from dfad.scores import ScoreTable
+from dfad.training.config import DeviceKnobs
+from dfad.training.datamodule import ClipDataModule
+from dfad.training.detectors import Detector
+from dfad.training.runs import Run
+from dfad.training.trainer import make_trainer
+
+Watch = Callable[[str], Callable[[int, int], None]]  # a task's name → who is told (done, of all)
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where training and evaluation tell how they go.
+
+    Attributes:
+        console: for lines.
+        watch: for work that takes a while.
+        progress: whether a bar follows the batches.
+    """
+
+    console: Console
+    watch: Watch
+    progress: bool
+
+
+def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen) -> Manifest:
+    """The clips less those that are skipped, each of them counted, named and stored in `manifest.json`.
+
+    Raises:
+        DataError: if clips cannot be used and `data.on_error` is `raise`, or if they are too many.
+    """
+    stored = run.read_json("manifest.json")
+    if stored is None:
+        bad = _bad_clips(manifest, data, screen) if data.scan else {}
+        counts = {
+            split: {
+                name: int((manifest.labels[manifest.rows(split)] == label).sum())
+                for label, name in enumerate(CLASS_NAMES)
+            }
+            for split in SPLITS
+        }
+        stored = {"digest": manifest.digest(), "root": str(manifest.root), "clips": counts, "skipped": bad}
+        run.write_json("manifest.json", stored)
+    skipped: Mapping[str, str] = stored["skipped"]
+    if skipped:
+        screen.console.print(
+            f"skipped {len(skipped)} of {len(manifest)} clips; they are named in {run.folder / 'manifest.json'}"
+        )
+    return manifest.without(skipped) if skipped else manifest
+
+
+def _bad_clips(manifest: Manifest, data: CorpusKnobs, screen: Screen) -> dict[str, str]:
+    bad = broken(manifest, range(len(manifest)), limits=data.limits, progress=screen.watch("checking clips"))
+    share = len(bad) / len(manifest)
+    if not bad or (data.on_error == "skip" and share <= data.max_bad_fraction):
+        return bad
+    lines = [f"{len(bad)} of {len(manifest)} clips cannot be used"]
+    lines += [f"  {reason}" for reason in list(bad.values())[:20]]
+    if len(bad) > 20:
+        lines.append(f"  … and {len(bad) - 20} more")
+    if data.on_error == "raise":
+        lines.append("mend or remove them, or leave them out with data.on_error=skip")
+    else:
+        lines.append(f"more than data.max_bad_fraction={data.max_bad_fraction}; mend them, or allow more")
+    raise DataError("\n".join(lines))
+
+
+def score(
+    checkpoint: Checkpoint, manifest: Manifest, rows: np.ndarray, data: CorpusKnobs, devices: DeviceKnobs, folder: Path
+) -> ScoreTable:
+    """Score every one of the given clips exactly once.
+
+    Raises:
+        DataError: if any has no score, or two.
+    """
+    detector = Detector.of(checkpoint)
+    detector.manifest = manifest
+    module = ClipDataModule(manifest, data=data, frontend=checkpoint.knobs.frontend, eval_rows=rows)
+    trainer = make_trainer(devices, folder=folder)
+    trainer.test(detector, datamodule=module, verbose=False)
+    table = detector.tables["test"]
+    table.require(manifest.frame["id"].iloc[rows])
+    return table
+
+
+def results_of(found: Mapping[str, Evaluation], notes: tuple[str, ...]) -> dict[str, Any]:
+    """What `metrics.json` holds: `values` under `<split>/<metric>`, NaN as null, and `notes` of corpus and splits."""
+    return {
+        "format": 1,
+        "values": {
+            f"{split}/{name}": None if np.isnan(value) else value
+            for split, evaluation in found.items()
+            for name, value in evaluation.values.items()
+        },
+        "notes": [*notes, *(f"{split}: {note}" for split, evaluation in found.items() for note in evaluation.notes)],
+    }
