@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from dfad.corpora import demo
 from dfad.corpora.demo import SEEN_ATTACKS, UNSEEN_ATTACK, synthesise
 from dfad.corpora.voices import SAMPLE_RATE, draw_voice, utter
-from dfad.effects.vocoders import pitch
+from dfad.effects.analysis import pitch
 from dfad.errors import DataError
 
 

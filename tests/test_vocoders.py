@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from dfad.corpora.voices import draw_voice, utter
-from dfad.effects.vocoders import VOCODERS, Vocoder, griffin_lim, pitch
+from dfad.effects.analysis import pitch
+from dfad.effects.vocoders import VOCODERS, Vocoder, griffin_lim
 
 RATE = 16000
 every_vocoder = pytest.mark.parametrize("vocoder", VOCODERS.values(), ids=VOCODERS.keys())

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from dfad.corpora.base import CorpusKnobs
+from dfad.corpora.demo import DemoKnobs
 from dfad.corpora.folder import FolderKnobs
 from dfad.corpora.table import ManifestKnobs
 
 CORPORA: Mapping[str, type[CorpusKnobs]] = {
+    "demo": DemoKnobs,
     "folder": FolderKnobs,
     "manifest": ManifestKnobs,
 }

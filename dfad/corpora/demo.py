@@ -10,26 +10,34 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 import soundfile
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy import signal
 
+from dfad.clips import Manifest
+from dfad.corpora.base import CorpusKnobs, Progress
 from dfad.corpora.voices import SAMPLE_RATE, draw_voice, utter
 from dfad.effects.vocoders import VOCODERS
 from dfad.errors import DataError
+from dfad.knobs import Free
 
 Wave = NDArray[np.float32]
 
+RECIPE = 1  # raised when the same seed would give other clips
+NOTE = "demo corpus: synthetic voices, so these numbers are about the machinery, not about speech"
 SECONDS = 2.0
-SEEN_ATTACKS = ("lpc", "minimum-phase", "sinusoidal")
-UNSEEN_ATTACK = "griffin-lim"  # another family: no pulses, a guessed phase
+SEEN_ATTACKS = ("lpc", "minimum-phase", "griffin-lim")
+UNSEEN_ATTACK = "sinusoidal"
 COLUMNS = ("path", "label", "split", "attack", "speaker", "duration_s")
 
 
@@ -71,7 +79,7 @@ class _Clip:
         return (self.path, self.label, self.split, self.attack, self.speaker, f"{SECONDS:.3f}")
 
 
-def synthesise(root: Path, *, seed: int, progress: Callable[[int, int], None] | None = None) -> None:
+def synthesise(root: Path, *, seed: int, progress: Progress | None = None) -> None:
     """Write the corpus: `<split>/<label>/<name>.wav` (16 kHz mono PCM_16, 2 s) and `manifest.csv`.
 
     It is made in a folder beside `root` that is renamed at the end, so `root` is whole or not there at all. What a
@@ -164,3 +172,21 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class DemoKnobs(CorpusKnobs):
+    """Options of the demo corpus."""
+
+    name: Literal["demo"] = "demo"
+    path: Annotated[Path, Free] = Field(Path("data/demo"), description="where it is synthesised, a folder per seed")
+    seed: int = Field(0, ge=0, description="another seed, other voices")
+    batch_size: int = Field(32, ge=1, description=CorpusKnobs.model_fields["batch_size"].description)
+
+    def manifest(self, progress: Progress | None = None) -> Manifest:
+        """Read the corpus; synthesise it first if it is not there. Another process that does so is waited for."""
+        root = self.path / f"recipe{RECIPE}-seed{self.seed}"
+        self.path.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path / f"{root.name}.lock"):
+            if not (root / "manifest.csv").is_file():
+                synthesise(root, seed=self.seed, progress=progress)
+        return Manifest.read(root / "manifest.csv").noted(NOTE)
