@@ -37,7 +37,7 @@ class _Sometimes(Knobs):
 
 
 class Gain(_Sometimes):
-    """A random gain; it matters to frontends with `level=none`."""
+    """A random gain, as far as full scale allows; it matters to frontends with `level=none`."""
 
     low_db: float = Field(-12.0, description="lowest gain, dB")
     high_db: float = Field(6.0, description="highest gain, dB")
@@ -54,7 +54,7 @@ class Gain(_Sometimes):
 
     def apply(self, x: Tensor, drawn: Drawn, draws: Draws) -> Tensor:
         """Scale the clips."""
-        return gain(x, drawn["gain_db"])
+        return within_full_scale(gain(x, drawn["gain_db"]))
 
 
 class Polarity(_Sometimes):
@@ -116,7 +116,7 @@ class SpecAugment(Knobs):
             ("band", bands, self.band_masks, self.band_width),
             ("time", frames, self.time_masks, self.time_width),
         ):
-            width = (draws.uniform(f"{axis}_width", count) * (share * size + 1)).long()
+            width = (draws.uniform(f"{axis}_width", count) * (int(share * size + 1e-6) + 1)).long()
             drawn[f"{axis}_width"] = width
             drawn[f"{axis}_start"] = (draws.uniform(f"{axis}_start", count) * (size - width + 1)).long()
         return drawn

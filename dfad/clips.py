@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -169,7 +170,7 @@ class Manifest:
             raise DataError(f"no manifest at {path}; give a CSV or Parquet file as data.path=…")
         try:
             frame = _read_table(path)
-        except (ValueError, OSError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        except (ValueError, OSError, pd.errors.ParserWarning) as error:
             raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
         return cls.check(frame, root or path.parent, source=str(path))
 
@@ -178,11 +179,13 @@ class Manifest:
         """Make a manifest of a raw table: words read, columns named, every wrong row told.
 
         `system` is read as `attack`. Without a column `split` the clips are dealt by `split_by_group`, and the notes
-        say so. Rows are numbered as the lines of a CSV file with a header.
+        say so. Rows are numbered by the index of `frame`, plus 2: as the lines of a CSV file with a header.
 
         Raises:
             DataError: naming up to 20 wrong rows at once.
         """
+        if "path" in frame and "id" in frame:
+            raise DataError(f"{source}: columns path and id; the path is the id, so rename the column id")
         frame = frame.rename(columns={"path": "id"} | ({"system": "attack"} if "attack" not in frame else {}))
         if missing := [name for name in ("id", "label") if name not in frame]:
             wanted = ", ".join("path" if name == "id" else name for name in missing)
@@ -192,13 +195,13 @@ class Manifest:
         if frame.empty:
             raise DataError(f"{source}: no clips in it")
         for name in ("attack", "speaker"):
-            frame[name] = frame[name].fillna("").astype(str) if name in frame else ""
-        frame["id"] = frame["id"].fillna("").astype(str).str.replace("\\", "/")
+            frame[name] = frame[name].astype(str).fillna("") if name in frame else ""
+        frame["id"] = frame["id"].astype(str).fillna("").str.replace("\\", "/")
         notes: tuple[str, ...] = ()
         if "split" not in frame:
             frame["split"] = split_by_group(frame)
             notes = (SPLIT_NOTE,)
-        errors = _Errors()
+        errors = _Errors(frame.index)
         errors.add(frame["id"] == "", lambda row: "empty path")
         errors.add(
             frame["id"].duplicated() & (frame["id"] != ""), lambda row: f"path {frame['id'].iloc[row]!r} stands twice"
@@ -217,7 +220,7 @@ class Manifest:
         )
         raw = frame["duration_s"] if "duration_s" in frame else pd.Series(np.nan, index=frame.index)
         seconds = pd.to_numeric(raw.replace("", np.nan), errors="coerce")
-        wrong = (seconds.isna() & raw.notna() & (raw.astype(str) != "")) | (seconds <= 0)
+        wrong = (seconds.isna() & raw.notna() & (raw.astype(str) != "")) | (seconds <= 0) | np.isinf(seconds)
         errors.add(wrong, lambda row: f"duration_s {raw.iloc[row]!r} is no number above 0")
         errors.raise_from(source)
         frame["label"], frame["split"], frame["duration_s"] = labels.astype(np.int8), splits, seconds.astype(float)
@@ -254,7 +257,8 @@ def _place(group: str) -> float:
 class _Errors:
     """Wrong rows of a table, told all at once in row order."""
 
-    def __init__(self) -> None:
+    def __init__(self, index: pd.Index) -> None:
+        self.index = index
         self.found: list[tuple[int, str]] = []
         self.count = 0
 
@@ -268,14 +272,21 @@ class _Errors:
             return
         shown = sorted(self.found)[:SHOWN_ERRORS]
         lines = [f"{source}: {self.count} wrong row{'s' if self.count > 1 else ''}"]
-        lines += [f"  row {row + 2}: {text}" for row, text in shown]
+        lines += [f"  row {self.index[row] + 2}: {text}" for row, text in shown]
         if self.count > len(shown):
             lines.append(f"  … and {self.count - len(shown)} more")
         raise DataError("\n".join(lines))
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    """Read a table; the index counts lines, so that empty ones, which are left out, do not shift it."""
     if path.suffix == ".parquet":
-        return pd.read_parquet(path)
+        return pd.read_parquet(path).reset_index(drop=True)
     # as strings: a speaker '0012' is no number, an attack 'NA' no gap
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
+        frame = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False, skip_blank_lines=False
+        )
+    empty = frame.index[frame.iloc[:, 0].fillna("") == ""]
+    return frame.drop(empty[(frame.loc[empty].fillna("") == "").all(axis=1)])

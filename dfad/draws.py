@@ -10,6 +10,7 @@ from __future__ import annotations
 from math import pi, prod
 from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,11 +74,12 @@ class Draws:
         """64 random bits per element. Shape: (batch, *shape) int64."""
         start = splitmix64((self.key ^ crc32(name.encode())) + _GAMMA)
         steps = torch.arange(1, prod(shape) + 1, device=self.key.device) * _GAMMA
-        return splitmix64(start[:, None] + steps).view(-1, *shape)
+        return splitmix64(start[:, None] + steps).view(len(start), *shape)
 
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Uniform on [low, high). Shape: (batch, *shape) float32."""
-        return low + (high - low) * (_shift(self.bits(name, *shape), 40).float() * 2.0**-24)
+        values = low + (high - low) * (_shift(self.bits(name, *shape), 40).float() * 2.0**-24)
+        return values.clamp_max(float(np.nextafter(np.float32(high), np.float32(low))))  # rounding may reach `high`
 
     def integer(self, name: str, high: Tensor | int) -> Tensor:
         """Uniform on 0 … high − 1, `high` at most 2²⁴. Shape: (batch,) int64."""

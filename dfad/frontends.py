@@ -6,10 +6,12 @@ as both belong to what the network sees.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Literal
 
 import torch
+import torchaudio.functional as functional
 import torchaudio.transforms as transforms
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -30,6 +32,18 @@ class FrontendKnobs(Knobs):
     normalise: Literal["clip", "band", "none"] = Field(
         "clip", description="zero mean and unit deviation over the whole clip, or over time in every band"
     )
+
+    @model_validator(mode="after")
+    def _crop_is_enough(self) -> FrontendKnobs:
+        if self.crop_samples < self.least_samples:
+            least = self.least_samples / self.sample_rate
+            raise ValueError(f"crop_s={self.crop_s} is too short; frontend={self.name} needs at least {least:.3g} s")
+        return self
+
+    @property
+    def least_samples(self) -> int:
+        """Length of the shortest waveform that gives features."""
+        return 1
 
     @property
     def crop_samples(self) -> int:
@@ -53,15 +67,26 @@ class FrontendKnobs(Knobs):
 class _StftKnobs(FrontendKnobs):
     """Options of everything that begins with a short-time Fourier transform."""
 
-    n_fft: int = Field(512, ge=32, le=16384, description="samples of the Fourier transform")
+    n_fft: int = Field(512, ge=32, le=16384, multiple_of=2, description="samples of the Fourier transform, even")
     window_ms: float = Field(25.0, gt=0, description="length of the Hann window, ms")
     hop_ms: float = Field(10.0, gt=0, description="time between frames, ms")
 
     @model_validator(mode="after")
     def _window_fits(self) -> _StftKnobs:
-        if self._samples(self.window_ms) > self.n_fft:
-            raise ValueError(f"window_ms={self.window_ms} is longer than n_fft={self.n_fft} at {self.sample_rate} Hz")
+        window, hop = self._samples(self.window_ms), self._samples(self.hop_ms)
+        if window > self.n_fft:
+            raise ValueError(
+                f"window_ms={self.window_ms} is longer than n_fft={self.n_fft} at {self.sample_rate} Hz; "
+                f"raise n_fft to {window} or more"
+            )
+        if not window or not hop:
+            raise ValueError(f"window_ms={self.window_ms} and hop_ms={self.hop_ms} must each last a sample or more")
         return self
+
+    @property
+    def least_samples(self) -> int:
+        """Half a Fourier transform, mirrored at both ends, and the sample that it is mirrored at."""
+        return self.n_fft // 2 + 1
 
     def _samples(self, ms: float) -> int:
         return round(ms * self.sample_rate / 1000)
@@ -82,10 +107,25 @@ class _BandKnobs(_StftKnobs):
 
     @model_validator(mode="after")
     def _band_fits(self) -> _BandKnobs:
-        high = self.f_max or self.sample_rate / 2
-        if not self.f_min < high <= self.sample_rate / 2:
+        if not self.f_min < self._high <= self.sample_rate / 2:
             raise ValueError(f"f_min={self.f_min} and f_max={self.f_max} need 0 ≤ f_min < f_max ≤ sample_rate / 2")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torchaudio's, about what is found here
+            heard = self._bank().any(0)
+        if not heard.all():
+            raise ValueError(
+                f"{int((~heard).sum())} of {len(heard)} bands hold no frequency of n_fft={self.n_fft}; "
+                "take fewer bands, raise n_fft, or widen f_min to f_max"
+            )
         return self
+
+    @property
+    def _high(self) -> float:
+        return self.sample_rate / 2 if self.f_max is None else self.f_max
+
+    def _bank(self) -> Tensor:
+        """The filters. Shape: (n_fft / 2 + 1, bands)."""
+        raise NotImplementedError
 
 
 class LogMelKnobs(_BandKnobs):
@@ -100,6 +140,9 @@ class LogMelKnobs(_BandKnobs):
             self.sample_rate, **self._stft(), f_min=self.f_min, f_max=self.f_max, n_mels=self.n_mels
         )
         return nn.Sequential(mel, _Log())
+
+    def _bank(self) -> Tensor:
+        return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_mels, self.sample_rate)
 
 
 class LogSpecKnobs(_StftKnobs):
@@ -135,6 +178,9 @@ class LFCCKnobs(_BandKnobs):
             n_lfcc=self.n_coefficients, log_lf=True, speckwargs=self._stft(),
         )  # fmt: skip
 
+    def _bank(self) -> Tensor:
+        return functional.linear_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_filters, self.sample_rate)
+
 
 class MFCCKnobs(_BandKnobs):
     """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980)."""
@@ -156,6 +202,9 @@ class MFCCKnobs(_BandKnobs):
         """Make (batch, samples) → (batch, coefficients, frames)."""
         mel = {**self._stft(), "n_mels": self.n_mels, "f_min": self.f_min, "f_max": self.f_max}
         return transforms.MFCC(self.sample_rate, n_mfcc=self.n_coefficients, log_mels=True, melkwargs=mel)
+
+    def _bank(self) -> Tensor:
+        return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_mels, self.sample_rate)
 
 
 class RawKnobs(FrontendKnobs):

@@ -42,8 +42,12 @@ class Knobs(BaseModel):
         Raises:
             ConfigError: naming every wrong key, type and range at once.
         """
+        try:
+            text = json.dumps(values)
+        except TypeError as error:
+            raise ConfigError(f"{at or 'options'}: {error}") from None
         try:  # through JSON: strict, yet lists become tuples and strings paths
-            return cls.model_validate_json(json.dumps(values))
+            return cls.model_validate_json(text)
         except ValidationError as error:
             lines = [_line(detail, cls, values, at) for detail in error.errors()]
             raise ConfigError("\n".join(lines)) from None
@@ -89,9 +93,10 @@ def _line(detail: ErrorDetails, root: type[Knobs], values: Any, at: str) -> str:
         return f"{key}={context['tag']}: unknown name; {did_you_mean(str(context['tag']), known)}"
     if kind in ("missing", "union_tag_not_found"):
         return f"{key}: missing; give it as {key}=…"
-    shown = "" if isinstance(found, dict) else f"={json.dumps(found)}"
+    shown = f"={json.dumps(found)}" if path and not isinstance(found, dict) else ""
     message = detail["msg"].removeprefix("Value error, ").rstrip(".")
-    return f"{key}{shown}: {message[0].lower()}{message[1:]}"
+    where = f"{key}{shown}: " if key else ""
+    return f"{where}{message[0].lower()}{message[1:]}"
 
 
 def _at(values: Any, part: int | str) -> Any:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import exp
 from pathlib import Path
 from typing import Annotated, Any, Self
+from zipfile import ZipFile
 
 import numpy as np
 import soxr
 import torch
 from torch import Tensor, nn
 
-from dfad.audio import fit, load
+from dfad.audio import LIMITS, fit, load
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Knobs, Named
@@ -51,18 +51,21 @@ class Checkpoint:
         if not path.is_file():
             raise RunError(f"no checkpoint at {path}")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
-        except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, OSError):
+            with ZipFile(path) as file:  # torch compares no checksums: changed weights would be used as they are
+                whole = file.testzip() is None
+            content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if whole else None
+        except Exception:  # hostile bytes can raise anything
+            whole = False
+        if not whole:
             raise RunError(
                 f"{path} is damaged, or no checkpoint that can be loaded safely; give one that train.py wrote"
-            ) from None
-        about = content.get("dfad") if isinstance(content, dict) else None
-        if not isinstance(about, dict) or "state_dict" not in content:
-            raise RunError(f"{path} is not a checkpoint of dfad; give one that train.py wrote, or its run folder")
-        if about.get("format", 0) > FORMAT:
-            raise RunError(
-                f"{path} is of format {about['format']}, this dfad reads up to {FORMAT}: pip install --upgrade dfad"
             )
+        about = content.get("dfad") if isinstance(content, dict) else None
+        if not isinstance(about, dict) or not isinstance(content.get("state_dict"), dict):
+            raise RunError(f"{path} is not a checkpoint of dfad; give one that train.py wrote, or its run folder")
+        version = about.get("format")
+        if isinstance(version, int) and version > FORMAT:
+            raise RunError(f"{path} is of format {version}, this dfad reads up to {FORMAT}: pip install --upgrade dfad")
         try:
             knobs = DetectorKnobs.read(about)
         except ConfigError as error:
@@ -170,29 +173,35 @@ def best_checkpoint(run: Path) -> Path:
 
 
 def stored_threshold(run: Path) -> float | None:
-    """The threshold that a finished run chose on validation; None if it is not finished."""
+    """The threshold that a finished run chose on validation; None if it is not finished.
+
+    Raises:
+        RunError: if its results are damaged.
+    """
     path = run / "metrics.json"
     if not path.is_file():
         return None
-    values: dict[str, Any] = json.loads(path.read_text())["values"]
-    threshold = values.get("val/eer_threshold")
-    return None if threshold is None else float(threshold)
+    try:
+        threshold = json.loads(path.read_text())["values"].get("val/eer_threshold")
+        return None if threshold is None else float(threshold)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise RunError(f"{path} is damaged; give a checkpoint of the run, or train again with force=true") from None
 
 
 def _prepared(wave: np.ndarray, sample_rate: int | None, frontend: FrontendKnobs) -> np.ndarray:
     """Bring an array to what `load` gives for a file."""
     if sample_rate is None:
         raise AudioError("an array needs its sample rate: scorer(wave, sample_rate)")
-    if wave.ndim not in (1, 2) or not wave.size:
+    if not LIMITS.min_rate <= sample_rate <= LIMITS.max_rate:
+        raise AudioError(f"sample rate {sample_rate} Hz, expected {LIMITS.min_rate} to {LIMITS.max_rate}")
+    frames = wave[:, None] if wave.ndim == 1 else wave
+    if frames.ndim != 2 or not 1 <= frames.shape[1] <= LIMITS.max_channels:
         raise AudioError(f"expected a waveform (samples,) or (samples, channels), found the shape {wave.shape}")
+    if len(wave) < LIMITS.min_duration_s * sample_rate:
+        raise AudioError(f"{len(wave) / sample_rate:.3f} s long, at least {LIMITS.min_duration_s} s are needed")
     if not np.issubdtype(wave.dtype, np.floating):
         raise AudioError(f"expected floating-point samples in [-1, 1], found {wave.dtype}")
-    if not np.isfinite(wave).all():
+    mono = frames.mean(axis=1, dtype=np.float32)
+    if not np.isfinite(mono).all():
         raise AudioError("the waveform holds NaN or infinite samples")
-    mono = wave.astype(np.float32) if wave.ndim == 1 else wave.mean(axis=1, dtype=np.float32)
     return mono if sample_rate == frontend.sample_rate else soxr.resample(mono, sample_rate, frontend.sample_rate)
-
-
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"PK"

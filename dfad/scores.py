@@ -88,20 +88,26 @@ class ScoreTable:
         """Read what `write` wrote.
 
         Raises:
-            DataError: for a file that is missing or has no such columns.
+            DataError: for a file that is missing, no table, or has not these columns and numbers in `score`.
         """
         if not path.is_file():
             raise DataError(f"no scores at {path}")
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+        try:
+            if path.suffix == ".parquet":
+                frame = pd.read_parquet(path)
+            else:
+                frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        except (ValueError, OSError) as error:
+            raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
         if missing := [name for name in COLUMNS if name not in frame]:
             raise DataError(f"{path}: no column {', '.join(missing)}")
         if len(twice := frame["id"][frame["id"].duplicated()]):
             raise DataError(f"{path}: {len(twice)} ids stand twice, the first: {twice.iloc[0]}")
-        frame["score"] = frame["score"].astype(np.float32)
-        frame["label"] = [int(Label.parse(word)) for word in frame["label"]]
+        try:
+            frame["score"] = frame["score"].astype(np.float32)
+        except ValueError as error:
+            raise DataError(f"{path}: a score is no number: {error}") from None
+        frame["label"] = [int(Label.parse(str(word))) for word in frame["label"]]
         frame["label"] = frame["label"].astype(np.int8)
         if "duration_s" in frame:
             frame["duration_s"] = pd.to_numeric(frame["duration_s"], errors="coerce")

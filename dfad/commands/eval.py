@@ -21,7 +21,7 @@ def run(values: dict[str, Any]) -> None:
     here = screen()
     done = evaluate_run(EvalConfig.read(values), here)
     if done.before:
-        here.console.print("evaluated already; force=true scores again")
+        here.say("evaluated already; force=true scores again")
     (split,) = {key.split("/")[0] for key in done.results["values"]}
-    show_results(here.console, done.results, (split,))
-    here.console.print(f"scores {done.folder / 'scores.csv'}")
+    show_results(done.results, (split,))
+    here.say(f"scores {done.folder / 'scores.csv'}")

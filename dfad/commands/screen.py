@@ -6,12 +6,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from dfad.training.scoring import Screen
 
@@ -31,10 +31,19 @@ PERCENT = ("eer", "accuracy")
 QUICK_S = 1.0  # work that ends before that shows no bar
 
 
+CONSOLE = Console(highlight=False, soft_wrap=True)
+
+
 def screen() -> Screen:
-    """The screen of a command that a person runs."""
-    console = Console(highlight=False, soft_wrap=True)
-    return Screen(console, lambda name: _bar(console, name), progress=sys.stdout.isatty())
+    """The screen of a command that a person runs; what it says is logged too."""
+    log = logging.getLogger("dfad")
+    log.setLevel(logging.INFO)
+
+    def say(line: str) -> None:
+        CONSOLE.print(line)
+        log.info(Text.from_markup(line).plain)
+
+    return Screen(say, _bar, progress=sys.stdout.isatty())
 
 
 def percent(value: float | None) -> str:
@@ -71,7 +80,7 @@ def result_rows(
     return rows
 
 
-def show_results(console: Console, results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
+def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     """Print the table of results and its notes."""
     table = Table(title_justify="left")
     table.add_column("")
@@ -79,20 +88,12 @@ def show_results(console: Console, results: Mapping[str, Any], splits: tuple[str
         table.add_column(split, justify="right")
     for row in result_rows(results["values"], splits, most_attacks=SCREEN_ATTACKS):
         table.add_row(*row)
-    console.print(table)
+    CONSOLE.print(table)
     for note in results["notes"]:
-        console.print(f"[yellow]note[/] {note}")
+        CONSOLE.print(f"[yellow]note[/] {note}")
 
 
-def log_to(folder: Path) -> None:
-    """Send what the libraries log into `train.log`."""
-    handler = logging.FileHandler(folder / "train.log")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger().addHandler(handler)
-    logging.captureWarnings(True)
-
-
-def _bar(console: Console, name: str) -> Callable[[int, int], None]:
+def _bar(name: str) -> Callable[[int, int], None]:
     """A progress bar that appears once the work has taken a moment, and goes when it is done."""
     began = time.monotonic()
     bar: Progress | None = None
@@ -103,7 +104,7 @@ def _bar(console: Console, name: str) -> Callable[[int, int], None]:
             return
         if bar is None:
             columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            bar = Progress(*columns, console=console, transient=True)
+            bar = Progress(*columns, console=CONSOLE, transient=True)
             bar.start()
             bar.add_task(name)
         bar.update(bar.task_ids[0], completed=done, total=total)

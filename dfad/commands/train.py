@@ -29,11 +29,11 @@ def run(values: dict[str, Any]) -> None:
     folder = done.run.folder
     results = done.run.read_json("metrics.json")
     if done.before:
-        here.console.print(f"run [bold]{folder}[/] is finished already; force=true trains it again")
+        here.say(f"run [bold]{folder}[/] is finished already; force=true trains it again")
     if not (folder / "report.html").is_file():
         write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=_examples(config))
-    show_results(here.console, results, ("val", "test"))
-    here.console.print(f"report {folder / 'report.html'}")
+    show_results(results, ("val", "test"))
+    here.say(f"report {folder / 'report.html'}")
 
 
 def _examples(config: TrainConfig) -> list[Example]:

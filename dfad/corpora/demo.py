@@ -37,7 +37,7 @@ RECIPE = 1  # raised when the same seed would give other clips
 NOTE = "demo corpus: synthetic voices, so these numbers are about the machinery, not about speech"
 SECONDS = 2.0
 SEEN_ATTACKS = ("lpc", "minimum-phase", "griffin-lim")
-UNSEEN_ATTACK = "sinusoidal"
+UNSEEN_ATTACK = "sinusoidal"  # partials and noise, no pulses and no guessed phase
 COLUMNS = ("path", "label", "split", "attack", "speaker", "duration_s")
 
 

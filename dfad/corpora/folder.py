@@ -34,10 +34,10 @@ class FolderKnobs(CorpusKnobs):
             raise DataError(f"no audio below {self.path}; known suffixes: {', '.join(sorted(SUFFIXES))}")
         rows, strange = [], []
         for name in names:
-            parts = [part.lower() for part in Path(name).parts[:-1]]
-            split = SPLIT_WORDS.get(parts[0], "") if parts else ""
-            label, *below = (parts[1:] if split else parts) or [""]
-            if label in LABEL_WORDS:
+            parts = Path(name).parts[:-1]
+            split = SPLIT_WORDS.get(parts[0].lower(), "") if parts else ""
+            label, *below = (parts[1:] if split else parts) or ("",)
+            if label.lower() in LABEL_WORDS:
                 attack = below[0] if below else ""
                 rows.append({"path": name, "label": label, "split": split, "attack": attack, "speaker": ""})
             else:
@@ -61,13 +61,27 @@ class FolderKnobs(CorpusKnobs):
 
 
 def _audio_below(root: Path) -> list[str]:
-    """Paths of the audio files below a folder, relative to it, sorted; hidden ones, as macOS leaves them, are not."""
-    found = []
-    for folder, below, files in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
+    """Paths of the audio files below a folder, relative to it, sorted; hidden ones, as macOS leaves them, are not.
+
+    Links to folders are followed, each folder once.
+    """
+    found: list[str] = []
+    seen: set[str] = set()
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: {(error.strerror or str(error)).lower()}")
+
+    for folder, below, files in os.walk(root, followlinks=True, onerror=refuse):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if (place := os.path.realpath(folder)) in seen:
+            below.clear()
+            continue
+        seen.add(place)
         found += [
             Path(folder, name).relative_to(root).as_posix()
             for name in files
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
         ]
+    if odd := [name for name in found if name.encode(errors="ignore").decode() != name]:
+        raise DataError(f"{root}: {len(odd)} file names are not UTF-8, the first: {odd[0]!a}; rename them")
     return sorted(found)

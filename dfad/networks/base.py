@@ -13,8 +13,15 @@ class NetworkKnobs(Knobs):
     """Options that every network has; a network's own stand beside it."""
 
     name: str
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(1e-4, ge=0, description="decoupled weight decay; not on biases and norms")
+
+    def require(self, frontend: FrontendKnobs) -> None:
+        """Refuse a frontend whose features the network cannot take.
+
+        Raises:
+            ConfigError: saying which it needs.
+        """
 
     def build(self, frontend: FrontendKnobs) -> nn.Module:
         """Make the network for the features of a frontend: features → (batch,) logits of bona fide.

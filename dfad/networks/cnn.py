@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
 from dfad.networks.base import NetworkKnobs
 
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU}
+_Width = Annotated[int, Field(ge=1, le=8192)]
 _POOLS: Mapping[str, Callable[..., nn.Module]] = {"max": nn.MaxPool2d, "avg": nn.AvgPool2d}
 
 
@@ -21,23 +23,32 @@ class CNNKnobs(NetworkKnobs):
     """Options of the convolutional network."""
 
     name: Literal["cnn"] = "cnn"
-    channels: tuple[int, ...] = Field((16, 32, 64, 64), min_length=1, description="channels of each block")
+    channels: tuple[_Width, ...] = Field((16, 32, 64, 64), min_length=1, description="channels of each block")
     kernel_size: int = Field(3, ge=1, le=15, description="odd side of the convolution kernels")
     convolutions: int = Field(1, ge=1, le=4, description="convolutions per block")
     activation: Literal["relu", "leaky_relu", "gelu", "silu"] = Field("relu", description="after every norm")
     norm: Literal["batch", "group", "none"] = Field("batch", description="after every convolution")
     pool: Literal["max", "avg", "none"] = Field("max", description="halves bands and frames after every block")
     head_pool: Literal["mean", "max", "mean_std"] = Field("mean", description="over bands and frames, before the head")
-    head: tuple[int, ...] = Field((), description="hidden units of the head; empty: one linear layer")
+    head: tuple[_Width, ...] = Field((), description="hidden units of the head; empty: one linear layer")
     dropout: float = Field(0.2, ge=0, lt=1, description="before every linear layer of the head")
     channels_last: bool = Field(True, description="memory layout; faster on CPU and tensor cores")
 
-    def build(self, frontend: FrontendKnobs) -> CNN:
-        """Make the network."""
+    @field_validator("kernel_size")
+    @classmethod
+    def _odd(cls, side: int) -> int:
+        if side % 2 == 0:
+            raise ValueError("should be odd")
+        return side
+
+    def require(self, frontend: FrontendKnobs) -> None:
+        """Refuse a waveform."""
         if not frontend.spectral:
             raise ConfigError(f"model=cnn needs a map of bands over frames, not frontend={frontend.name}")
-        if self.kernel_size % 2 == 0:
-            raise ConfigError(f"model.kernel_size={self.kernel_size}: should be odd")
+
+    def build(self, frontend: FrontendKnobs) -> CNN:
+        """Make the network."""
+        self.require(frontend)
         return CNN(self)
 
 
@@ -59,7 +70,7 @@ class CNN(nn.Module):
                 bias = knobs.norm == "none"
                 blocks.append(nn.Conv2d(width, channels, knobs.kernel_size, padding=knobs.kernel_size // 2, bias=bias))
                 if knobs.norm == "batch":
-                    blocks.append(nn.BatchNorm2d(channels))
+                    blocks.append(_BatchNorm(channels))
                 elif knobs.norm == "group":
                     blocks.append(nn.GroupNorm(_groups(channels), channels))
                 blocks.append(activation())
@@ -91,6 +102,15 @@ class CNN(nn.Module):
         return self.head(pooled).squeeze(-1)
 
 
+class _BatchNorm(nn.BatchNorm2d):
+    """Batch norm by the running statistics where a lone clip's map has shrunk to one value per channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == self.num_features:  # torch refuses it: the variance would be 0
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 def _groups(channels: int) -> int:
-    """The largest number of groups up to 8 that divides the channels."""
-    return next(groups for groups in range(min(8, channels), 0, -1) if channels % groups == 0)
+    """The largest number of groups up to 8 that divides the channels and leaves at least two to each."""
+    return next((groups for groups in range(min(8, channels // 2), 0, -1) if channels % groups == 0), 1)

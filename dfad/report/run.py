@@ -16,7 +16,7 @@ from dfad.report.page import Page, Section, render
 from dfad.report.style import png
 from dfad.scores import ScoreTable
 
-THRESHOLDS = "0 is the raw decision; the validation threshold is where the errors on validation are equal."
+THRESHOLDS = "Threshold 0 is the decision as trained; at the validation threshold both errors on validation are equal."
 
 
 def write_report(folder: Path, *, rows: Sequence[Sequence[str]], examples: Sequence[Example]) -> Path:
@@ -34,7 +34,7 @@ def write_report(folder: Path, *, rows: Sequence[Sequence[str]], examples: Seque
     values: Mapping[str, float | None] = results["values"]
     test = ScoreTable.read(folder / "scores" / "test.csv")
     threshold = values.get("val/eer_threshold") or 0.0
-    at = {"0": 0.0, "validation": threshold}
+    at = {"as trained": 0.0, "validation": threshold}
     drawn = {
         "curves": figures.learning_curves(_history(folder / "curves.csv")),
         "confusion": figures.confusion(confusion(test.scores, test.labels, threshold)),

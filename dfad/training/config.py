@@ -54,9 +54,17 @@ class TrainConfig(Knobs):
     force: Annotated[bool, Free] = Field(False, description="train again though the run is finished")
 
     @model_validator(mode="after")
+    def _network_takes_the_features(self) -> TrainConfig:
+        self.model.require(self.frontend)
+        return self
+
+    @model_validator(mode="after")
     def _masks_need_a_map(self) -> TrainConfig:
         if self.augment.specaugment and not self.frontend.spectral:
-            raise ValueError(f"augment.specaugment masks a spectrogram; frontend={self.frontend.name} gives none")
+            raise ValueError(
+                f"augment.specaugment masks a spectrogram and frontend={self.frontend.name} gives none; "
+                "use augment.specaugment=null"
+            )
         return self
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.loops.progress import _ProcessedTracker
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -112,6 +113,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.frontend = frontend.build()
         self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
         self.dataset = ClipDataset(manifest, frontend, data.limits)
+        self._first_epoch = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, cropped at random."""
@@ -123,7 +125,7 @@ class ClipDataModule(pl.LightningDataModule):
                 self.manifest.labels[rows],
                 batch_size=self.data.batch_size // trainer.world_size,
                 seed=self.seed,
-                epoch=lambda: trainer.current_epoch,
+                epoch=self._epoch,
                 balance=self.data.balance == "sampler",
                 rank=trainer.global_rank,
                 world=trainer.world_size,
@@ -144,10 +146,27 @@ class ClipDataModule(pl.LightningDataModule):
         self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
         if not self.trainer.training:
             return replace(batch, features=self.frontend(batch.wave))
-        draws = Draws(self.seed, self.trainer.current_epoch, batch.row, batch.draw)
+        draws = Draws(self.seed, self._epoch(), batch.row, batch.draw)
         with torch.no_grad():
             wave = self.augment.wave(batch.wave, draws, self.frontend.knobs.sample_rate)
             return replace(batch, wave=wave, features=self.augment.features(self.frontend(wave), draws))
+
+    def state_dict(self) -> dict[str, int]:
+        """Tell the checkpoint which epoch comes next."""
+        return {"next_epoch": self._epoch()}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Take that from a checkpoint."""
+        self._first_epoch = state_dict["next_epoch"]
+
+    def _epoch(self) -> int:
+        """The epoch that is going on or about to begin.
+
+        Lightning knows it too, but a resumed run makes its first loader, whose workers read ahead, before it does.
+        """
+        assert self.trainer is not None
+        progress = cast(_ProcessedTracker, self.trainer.fit_loop.epoch_progress.current)
+        return max(self._first_epoch, progress.processed)
 
     def _eval_loader(self, rows: np.ndarray) -> DataLoader[Batch]:
         assert self.trainer is not None

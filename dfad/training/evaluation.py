@@ -17,7 +17,7 @@ from dfad.evaluate import evaluate
 from dfad.knobs import Knobs, Named
 from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
 from dfad.training.config import EvalConfig
-from dfad.training.runs import Run, disk_errors
+from dfad.training.runs import Run
 from dfad.training.scoring import Screen, results_of, score, usable_clips
 from dfad.training.trainer import accelerator_of
 
@@ -59,7 +59,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
     place = Run(home / f"{data.name}-{_hash8(config, data, manifest, chosen, checkpoint.path)}")
-    with place.locked(), disk_errors(place.folder):
+    with place.working():
         if place.finished and not config.force:
             return Evaluated(place.folder, place.read_json("metrics.json"), before=True)
         place.clear()

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-
 from dfad.clips import SPLITS, Manifest
-from dfad.errors import DfadError
 from dfad.evaluate import Evaluation, evaluate
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import DeviceKnobs, TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
-from dfad.training.runs import Run, changed, disk_errors, environment
+from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import Screen, results_of, score, usable_clips
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
@@ -38,34 +35,28 @@ def train(config: TrainConfig, screen: Screen) -> Trained:
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
     run = Run.of(config, manifest.digest(), accelerator)
-    with run.locked(), disk_errors(run.folder):
+    with run.working():
         if config.force:
             run.clear()
         if run.finished:
             return Trained(run, before=True)
-        (run.folder / "error.txt").unlink(missing_ok=True)
-        _open_run(run, config, accelerator, screen.console)
+        _open_run(run, config, accelerator, screen)
         usable = usable_clips(manifest, config.data, run, screen)
         usable.require_both_classes(SPLITS)
-        try:
-            _fit(config, run, usable, screen)
-            results = _results(config, run, usable)
-        except DfadError as error:
-            run.write_text("error.txt", f"{error}\n")
-            raise
-        run.write_json("metrics.json", results)
+        _fit(config, run, usable, screen)
+        run.write_json("metrics.json", _results(config, run, usable))
     return Trained(run, before=False)
 
 
-def _open_run(run: Run, config: TrainConfig, accelerator: str, console: Console) -> None:
+def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -> None:
     """Say what the run does, and store what it depends on."""
     now = environment(config.seed, accelerator)
     if run.last.is_file():
-        console.print(f"run [bold]{run.folder}[/] goes on after its last whole epoch")
+        screen.say(f"run [bold]{run.folder}[/] goes on after its last whole epoch")
         if differences := changed(run.read_json("environment.json") or {}, now):
-            console.print(f"[yellow]it began under other versions[/]: {', '.join(differences)}")
+            screen.say(f"[yellow]it began under other versions[/]: {', '.join(differences)}")
         return
-    console.print(f"run [bold]{run.folder}[/]")
+    screen.say(f"run [bold]{run.folder}[/]")
     run.write_config(config)
     run.write_json("environment.json", now)
 
@@ -84,7 +75,7 @@ def _fit(config: TrainConfig, run: Run, manifest: Manifest, screen: Screen) -> N
     data = ClipDataModule(
         manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed
     )
-    callbacks = [Curves(run), EpochLines(screen.console)]
+    callbacks = [Curves(run), EpochLines(screen.say)]
     trainer = make_fitting_trainer(config.trainer, run, callbacks, progress=screen.progress)
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
     if trainer.received_sigterm:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import logging
 import os
 import platform
 import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
 
 import yaml
@@ -92,6 +94,54 @@ class Run:
         with lock:
             yield
 
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Lock the folder, log into its `train.log`, and leave what goes wrong in its `error.txt`.
+
+        Raises:
+            RunError: if another process works in it.
+            DfadError: if the disk is full.
+        """
+        with self.locked(), self._logged():
+            try:
+                (self.folder / "error.txt").unlink(missing_ok=True)
+                with self._disk_errors():
+                    yield
+            except Exception as error:
+                with suppress(OSError):
+                    text = str(error) if isinstance(error, DfadError) else format_exc()
+                    self.write_text("error.txt", text + "\n")
+                raise
+
+    @contextmanager
+    def _logged(self) -> Iterator[None]:
+        """Send what we and the libraries log, and Python's warnings, into `train.log`."""
+        handler = logging.FileHandler(self.folder / "train.log", delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            root.removeHandler(handler)
+            handler.close()
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        """Say in a line that a disk is full, and that nothing is lost."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            if not full and "PytorchStreamWriter" not in str(error):  # how torch.save says it
+                raise
+            raise DfadError(
+                f"cannot write to {self.folder}: no space is left on the disk, or the quota is used up\n"
+                "free some, then type the same command: the run goes on after its last whole epoch"
+            ) from error
+
     def clear(self) -> None:
         """Delete everything but the lock."""
         for path in self.folder.iterdir():
@@ -130,21 +180,6 @@ class Run:
         part = path.with_name(path.name + ".part")
         part.write_text(text)
         part.replace(path)
-
-
-@contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Say in a line that a disk is full, and that nothing is lost."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        if not full and "PytorchStreamWriter" not in str(error):
-            raise
-        raise DfadError(
-            f"cannot write to {folder}: no space is left on the disk, or the quota is used up\n"
-            "free some, then type the same command: the run goes on after its last whole epoch"
-        ) from error
 
 
 def environment(seed: int, device: str) -> dict[str, Any]:

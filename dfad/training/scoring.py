@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from dfad.clips import CLASS_NAMES, SPLITS, Manifest
 from dfad.corpora import CorpusKnobs
@@ -31,12 +30,12 @@ class Screen:
     """Where training and evaluation tell how they go.
 
     Attributes:
-        console: for lines.
+        say: prints a line, with Rich markup.
         watch: for work that takes a while.
         progress: whether a bar follows the batches.
     """
 
-    console: Console
+    say: Callable[[str], None]
     watch: Watch
     progress: bool
 
@@ -61,9 +60,7 @@ def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen
         run.write_json("manifest.json", stored)
     skipped: Mapping[str, str] = stored["skipped"]
     if skipped:
-        screen.console.print(
-            f"skipped {len(skipped)} of {len(manifest)} clips; they are named in {run.folder / 'manifest.json'}"
-        )
+        screen.say(f"skipped {len(skipped)} of {len(manifest)} clips; they are named in {run.folder / 'manifest.json'}")
     return manifest.without(skipped) if skipped else manifest
 
 

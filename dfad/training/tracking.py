@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
 
 from dfad.training.runs import Run
 
@@ -50,8 +50,8 @@ class Curves(Callback):
 class EpochLines(Callback):
     """Prints a line per epoch, above the progress bar where there is one."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the epoch's line."""
@@ -60,4 +60,4 @@ class EpochLines(Callback):
         metrics = trainer.callback_metrics
         shown = "  ".join(f"{name} {float(metrics[name]):.3f}" for name in _SHOWN if name in metrics)
         epochs = trainer.max_epochs or 0
-        self.console.print(f"epoch {trainer.current_epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}", highlight=False)
+        self.say(f"epoch {trainer.current_epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}")

@@ -1,0 +1,41 @@
+"""Run all benchmarks and write bench/RESULTS.md: `make bench`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from bench import epoch
+
+BENCHMARKS = {"A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main}
+
+
+def processor() -> str:
+    """The processor's name, and how many cores of it we may use."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
+
+
+def main() -> None:
+    """Measure and write."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`. Read the ratios: they compare things measured side by side in one run.",
+        "",
+        f"{processor()}; torch {version('torch')}, lightning {version('lightning')}.",
+    ]
+    for title, benchmark in BENCHMARKS.items():
+        print(f"== {title}")
+        found = benchmark()
+        print("\n".join(found))
+        lines += ["", f"## {title}", "", *found]
+    (Path(__file__).parent / "RESULTS.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
