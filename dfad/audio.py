@@ -1,53 +1,21 @@
-"""The only decoder: a file becomes a mono float32 waveform at the rate that was asked for, or a clear error.
-
-Files are told by their content, never by their suffix: libsndfile first, FFmpeg (PyAV, the `formats` extra) for what
-it refuses. Only the seconds that are needed are read.
-"""
+"""A file becomes a mono float32 waveform at the rate that was asked for, or a clear error: the only way to sound."""
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import gcd
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 
+from dfad.decoders import AudioInfo, open_audio
 from dfad.errors import AudioError
 
-SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".mp3",
-        ".ogg",
-        ".opus",
-        ".oga",
-        ".aif",
-        ".aiff",
-        ".au",
-        ".m4a",
-        ".aac",
-        ".amr",
-        ".wma",
-        ".webm",
-        ".mp4",
-        ".mka",
-    ]
+SUFFIXES = frozenset(  # of audio files in a folder
+    ".wav .flac .mp3 .ogg .opus .oga .aif .aiff .au .m4a .aac .amr .wma .webm .mp4 .mka".split()  # noqa: SIM905
 )
-# FFmpeg may open nothing but plain containers of sound: no playlist, no concat script, nothing that names other files
-_CONTAINERS = "wav,flac,ogg,mp3,aac,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,amr,asf,aiff,au,g722,caf,w64"
 _MARGIN_S = 0.05  # read around a crop before resampling, so that the filter sees what surrounds it
-_BLOCK = 2**18  # frames decoded at a time where the whole file is read
-_QUIET = (b"RIFF", b"fLaC", b"OggS")  # how files begin on which libsndfile writes nothing to stderr
 _SLACK_S = 0.05  # a clip may be this much, or 1 %, shorter than its manifest says
 
 
@@ -65,28 +33,13 @@ class Limits:
 LIMITS = Limits()
 
 
-@dataclass(frozen=True)
-class AudioInfo:
-    """What the header of a file says."""
-
-    frames: int
-    sample_rate: int  # Hz
-    channels: int
-    format: str  # container and encoding, such as "WAV PCM_16"
-
-    @property
-    def duration_s(self) -> float:
-        """Length in seconds."""
-        return self.frames / self.sample_rate
-
-
 def probe(path: Path, *, limits: Limits = LIMITS) -> AudioInfo:
     """Read a file's header and hold it against the limits.
 
     Raises:
         AudioError: for a file that is missing, no audio, or beyond the limits.
     """
-    with _open(path) as source:
+    with open_audio(path) as source:
         _check(path, source.info, limits, None)
         return source.info
 
@@ -116,7 +69,7 @@ def load(
     Raises:
         AudioError: for a file that is missing, damaged, truncated, too short or long, or holds NaN or infinite values.
     """
-    with _open(path) as source:
+    with open_audio(path) as source:
         info = source.info
         _check(path, info, limits, expected_s)
         crop = info.frames if crop_s is None else min(round(crop_s * info.sample_rate), info.frames)
@@ -142,7 +95,7 @@ def verify(path: Path, *, expected_s: float | None = None, limits: Limits = LIMI
     Raises:
         AudioError: as `load` does.
     """
-    with _open(path) as source:
+    with open_audio(path) as source:
         _check(path, source.info, limits, expected_s)
         frames = 0
         for wave in source.blocks():
@@ -187,195 +140,3 @@ def _check_finite(path: Path, wave: np.ndarray) -> None:
         total = wave.sum(dtype=np.float64)  # one pass, no array of flags
     if not np.isfinite(total):
         raise AudioError(f"{path}: holds NaN or infinite samples")
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[_SoundFile | _Av]:
-    """Open a regular file with the first decoder that takes it."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO must not block us
-    except (OSError, ValueError) as error:  # ValueError: a NUL or half a surrogate in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{path}: {reason.lower()}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise AudioError(f"{path}: not a regular file")
-        try:
-            with _muted(os.pread(descriptor, 4, 0) not in _QUIET):
-                # by descriptor, so that the suffix cannot speak
-                handle = soundfile.SoundFile(os.dup(descriptor), closefd=True)
-        except (soundfile.LibsndfileError, TypeError, ValueError) as error:
-            reason = getattr(error, "error_string", str(error)).strip(" .")
-            with _open_av(path, descriptor, reason) as source:
-                yield source
-        else:
-            with handle:
-                try:
-                    yield _SoundFile(path, handle, descriptor)
-                except soundfile.LibsndfileError as error:
-                    raise AudioError(f"{path}: {error.error_string.strip(' .').lower()}") from None
-    finally:
-        os.close(descriptor)
-
-
-class _SoundFile:
-    """Decode with libsndfile."""
-
-    def __init__(self, path: Path, handle: soundfile.SoundFile, descriptor: int) -> None:
-        self.path, self.handle, self.descriptor = path, handle, descriptor
-        self.at = 0  # the next frame
-        # frames that the header may promise too many: codecs count whole blocks
-        self.slack = 0 if handle.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) else 2048
-        frames = handle.frames
-        if handle.format == "MP3" and handle.seekable() and not _mp3_says_length(descriptor):
-            frames = self._true_end()
-        self.info = AudioInfo(frames, handle.samplerate, handle.channels, f"{handle.format} {handle.subtype}")
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        first = start
-        if start != self.at:
-            if not self.handle.seekable():  # GSM
-                first = self.at
-            elif self.handle.format == "MP3":  # a frame borrows bits from some before it: at first all is wrong
-                first = max(0, start - 2 * self.handle.samplerate)
-            elif self.handle.subtype == "VORBIS":  # libsndfile 1.2.2 is off by the end's padding in the last page
-                first = min(start, _last_page(self.descriptor))
-        try:
-            with _muted(self.handle.format in ("MP3", "CAF")):
-                if first != self.at:
-                    self.handle.seek(first)
-                wave = self.handle.read(start - first + count, dtype="float32", always_2d=True)
-            self.at = first + len(wave)
-            return wave[start - first :]
-        except soundfile.LibsndfileError as error:
-            if find_spec("av") is not None:  # libsndfile 1.2.2 loses sync on sound FLACs that FFmpeg decodes
-                descriptor = os.open(self.path, os.O_RDONLY)  # a place in the file of its own
-                try:
-                    with _open_av(self.path, descriptor, str(error)) as source:
-                        return source.read(start, count)
-                finally:
-                    os.close(descriptor)
-            raise AudioError(f"{self.path}: {error.error_string.strip(' .').lower()}") from None
-
-    def _true_end(self) -> int:
-        """Find where a file ends whose length libsndfile guessed from its first frame, as a rule too late."""
-        promised, found = self.handle.frames, 0
-        back = self.handle.samplerate
-        with _muted():
-            while not found and back < 2 * promised:
-                start = self.handle.seek(max(0, promised - back))
-                found = len(self.handle.read(back, dtype="float32", always_2d=True))
-                back *= 4
-            self.handle.seek(0)
-        return start + found if found else promised
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        done = 0
-        while len(wave := self.read(done, min(_BLOCK, self.info.frames - done))):
-            yield wave
-            done += len(wave)
-
-
-def _mp3_says_length(descriptor: int) -> bool:
-    """Whether the first frame after the tags tells how many frames there are."""
-    head = os.pread(descriptor, 10, 0)
-    tags = 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False))
-    frame = os.pread(descriptor, 256, tags if head.startswith(b"ID3") else 0)
-    return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
-
-
-def _last_page(descriptor: int) -> int:
-    """Where the last page of an Ogg file starts, in frames."""
-    size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, 2**17, max(0, size - 2**17))  # two pages of the largest kind
-    ends = [int.from_bytes(page[2:10], "little", signed=True) for page in tail.split(b"OggS")[1:]]
-    return max(0, ends[-2]) if len(ends) > 1 else 0
-
-
-_mute_lock = Lock()
-_mutes: list[int] = []  # how many readers want silence, as copies of the one true stderr
-
-
-@contextmanager
-def _muted(wanted: bool = True) -> Iterator[None]:
-    """Send the process's stderr nowhere: the decoders of MP3 and ALAC complain there about cut frames."""
-    if not wanted:
-        yield
-        return
-    with _mute_lock:  # threads: the first to come mutes, the last to go restores
-        _mutes.append(_mutes[0] if _mutes else os.dup(2))
-        if len(_mutes) == 1:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, 2)
-            os.close(nowhere)
-    try:
-        yield
-    finally:
-        with _mute_lock:
-            kept = _mutes.pop()
-            if not _mutes:
-                os.dup2(kept, 2)
-                os.close(kept)
-
-
-@contextmanager
-def _open_av(path: Path, descriptor: int, refusal: str) -> Iterator[_Av]:
-    if os.fstat(descriptor).st_size == 0:
-        raise AudioError(f"{path}: the file is empty")
-    if find_spec("av") is None:
-        raise AudioError(f"{path}: {refusal}; for more formats: pip install 'dfad[formats]'")
-    import av
-
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    try:
-        with (
-            os.fdopen(os.dup(descriptor), "rb") as file,
-            av.open(file, options={"format_whitelist": _CONTAINERS}) as container,
-        ):
-            if not container.streams.audio or container.streams.audio[0].codec_context is None:
-                raise AudioError(f"{path}: holds no sound that can be decoded")
-            if container.streams.audio[0].codec.name == "flac":  # else damage would pass for sound
-                container.streams.audio[0].codec_context.options = {"err_detect": "crccheck+explode"}
-            yield _Av(path, container)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"{path}: no audio that can be decoded ({reason.lower()})") from None
-
-
-class _Av:
-    """Decode with FFmpeg: from the start, as its seeking is not exact."""
-
-    slack = 4096  # containers count the encoder's padding too
-
-    def __init__(self, path: Path, container: Any) -> None:
-        self.path, self.container = path, container
-        self.stream = container.streams.audio[0]
-        rate, channels = self.stream.codec_context.sample_rate, self.stream.codec_context.channels
-        if channels > 8:  # beyond its 8 planes PyAV 18 reads wild memory
-            raise AudioError(f"{path}: {channels} channels, expected 1 to 8 in this format")
-        length = self.stream.duration and float(self.stream.duration * self.stream.time_base)
-        if not length and container.format.name != "aac":
-            length = (container.duration or 0) / 1e6
-        if not length or container.format.name == "aac":  # without a header FFmpeg guesses: count the packets
-            ticks = sum(packet.duration or 0 for packet in container.demux(self.stream))
-            length = float(ticks * self.stream.time_base)
-            container.seek(0)
-        self.info = AudioInfo(int(length * rate), rate, channels, f"{container.format.name} {self.stream.codec.name}")
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        parts: list[np.ndarray] = [np.zeros((0, self.info.channels), np.float32)]
-        seen = 0
-        for wave in self.blocks():
-            parts.append(wave[max(0, start - seen) : max(0, start + count - seen)])
-            seen += len(wave)
-            if seen >= start + count:
-                break
-        return np.concatenate(parts)
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        import av
-
-        to_float = av.AudioResampler(format="fltp")
-        for frame in self.container.decode(self.stream):
-            for part in to_float.resample(frame):
-                yield part.to_ndarray().T

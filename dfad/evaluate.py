@@ -34,8 +34,8 @@ def evaluate(table: ScoreTable, *, threshold: float | None = None, known_attacks
     values, notes = dict(whole.values), list(whole.notes)
     spoof = table.frame[table.frame["label"] == Label.SPOOF]
     attacks, known = sorted(set(spoof["attack"]) - {""}), set(known_attacks)
-    groups = {"seen": set(attacks) & known, "unseen": set(attacks) - known} if known else {}
-    groups |= {attack: {attack} for attack in attacks}
+    groups = {attack: {attack} for attack in attacks}
+    groups |= {"seen": set(attacks) & known, "unseen": set(attacks) - known} if known else {}
     for name, members in groups.items():
         if members:
             part = table.against_all_bona_fide(members)

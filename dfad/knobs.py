@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
@@ -81,6 +81,11 @@ class Named:
         )
 
 
+def knobs_in(annotation: Any) -> list[type[Knobs]]:
+    """The options classes that an annotation names, itself or in a union such as `Noise | None`."""
+    return [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Knobs)]
+
+
 def _line(detail: ErrorDetails, root: type[Knobs], values: Any, at: str) -> str:
     """Say one pydantic error as `key: what is wrong; what to type`."""
     path, owner, found = _locate(detail["loc"], root, values)
@@ -124,6 +129,5 @@ def _locate(loc: tuple[int | str, ...], owner: type[Knobs], values: Any) -> tupl
         owner, table = inner, None
         if field := owner.model_fields.get(str(part)):
             table = next((mark.table for mark in field.metadata if isinstance(mark, Named)), None)
-            if isinstance(field.annotation, type) and issubclass(field.annotation, Knobs):
-                inner = field.annotation
+            inner = next(iter(knobs_in(field.annotation)), inner)
     return path, owner, values

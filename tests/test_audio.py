@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dfad import audio
+from dfad import decoders
 from dfad.audio import Limits, fit, load, probe, verify
 from dfad.errors import AudioError
 
@@ -240,7 +240,7 @@ def test_one_wrong_bit_in_a_flac(write: Writer, monkeypatch: pytest.MonkeyPatch,
     content[int(place * len(content))] ^= 0x10
     path.write_bytes(content)
     if not with_av:
-        monkeypatch.setattr(audio, "find_spec", lambda name: None)
+        monkeypatch.setattr(decoders, "find_spec", lambda name: None)
     complaint(path)
     complaint(path, load, sample_rate=RATE)
 
@@ -416,7 +416,7 @@ def test_damaged_m4a(m4a: Writer) -> None:
 
 def test_without_av_the_error_says_what_to_install(m4a: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     path = m4a()
-    monkeypatch.setattr(audio, "find_spec", lambda name: None)
+    monkeypatch.setattr(decoders, "find_spec", lambda name: None)
     assert complaint(path).endswith("for more formats: pip install 'dfad[formats]'")
 
 

@@ -118,7 +118,6 @@ def test_a_wrong_word_is_answered_with_the_right_one(
     corpus = [] if word == "data=manifest" else ["data=manifest", f"data.path={manifest_csv}"]
     monkeypatch.setattr(sys, "argv", ["train.py", *corpus, "augment=none", word])
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as leave:
         main()

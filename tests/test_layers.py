@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 LAYERS = [
     {"errors"},
     {"knobs", "draws"},
-    {"clips", "audio"},
+    {"clips", "decoders"},
+    {"audio"},
     {"scores"},
     {"metrics", "effects", "frontends"},
     {"networks", "augment", "corpora", "evaluate"},
@@ -32,7 +33,8 @@ ONLY_IN = {
     "typer": {"commands"},
     "rich": {"training", "commands"},
     "matplotlib": {"report"},
-    "soundfile": {"audio", "corpora"},
+    "soundfile": {"decoders", "corpora"},
+    "av": {"decoders"},
 }
 FILES = [path for path in (ROOT / "dfad").rglob("*.py") if path != ROOT / "dfad" / "__init__.py"]
 

@@ -80,7 +80,7 @@ def test_signals_end_a_run_in_a_line_and_with_their_code(
 ) -> None:
     words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, "trainer.max_epochs=500"]
     process = start(words, tmp_path)
-    said = stop_after(process, "epoch   1/500", number)
+    said = stop_after(process, "epoch   2/500", number)
     assert process.returncode == code, said
     assert "the same command goes on" in said
     assert "Traceback" not in said

@@ -21,7 +21,7 @@ _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # wheel, or source tree
 
 _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
-_SHOW_TRACEBACK = "HYDRA_FULL_ERROR"  # Hydra's own switch serves for all of our errors
+_TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
 
 
 def enter(command: Callable[[dict[str, Any]], None], config_name: str) -> NoReturn:
@@ -31,8 +31,7 @@ def enter(command: Callable[[dict[str, Any]], None], config_name: str) -> NoRetu
         command: takes the configuration as plain values.
         config_name: the primary configuration in conf/.
     """
-    wants_traceback = os.environ.get(_SHOW_TRACEBACK) == "1"
-    os.environ[_SHOW_TRACEBACK] = "1"  # Hydra shall hand us its errors instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall hand us its errors instead of printing them
     codes: list[int] = []
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
@@ -42,14 +41,17 @@ def enter(command: Callable[[dict[str, Any]], None], config_name: str) -> NoRetu
             assert isinstance(plain, dict)
             command(_without_missing({str(key): value for key, value in plain.items()}))
 
-        codes.append(guarded(work, wants_traceback))  # in here, as Hydra announces every error that it sees
+        codes.append(guarded(work))  # in here, as Hydra announces every error that it sees
 
     sys.argv[1:] = [_as_addition(word) for word in sys.argv[1:]]
-    sys.exit(guarded(compose, wants_traceback) or max(codes, default=0))
+    sys.exit(guarded(compose) or max(codes, default=0))
 
 
-def guarded(work: Callable[[], object], wants_traceback: bool) -> int:
+def guarded(work: Callable[[], object]) -> int:
     """Do the work; print what a user can act on without a traceback, and give the exit code."""
+    if os.environ.get(_TRACEBACK) == "1":
+        work()
+        return 0
     try:
         work()
     except DfadError as error:
@@ -69,8 +71,6 @@ def guarded(work: Callable[[], object], wants_traceback: bool) -> int:
             raise
     else:
         return 0
-    if wants_traceback:
-        raise
     console = Console(stderr=True, highlight=False)
     console.print("[bold red]error[/]", end=" ")
     console.print(text, markup=False, soft_wrap=True)

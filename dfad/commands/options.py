@@ -11,12 +11,12 @@ from rich.table import Table
 
 from dfad.commands.door import guarded
 from dfad.errors import ConfigError, did_you_mean
-from dfad.knobs import Knobs, Named
+from dfad.knobs import Knobs, Named, knobs_in
 
 
 def main() -> None:
     """Run the command on `sys.argv`."""
-    sys.exit(guarded(lambda: show(sys.argv[1:]), wants_traceback=False))
+    sys.exit(guarded(lambda: show(sys.argv[1:])))
 
 
 def show(words: list[str]) -> None:
@@ -56,7 +56,7 @@ def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, list[tuple[str, 
     for name, field in knobs.model_fields.items():
         key = f"{at.split('=')[0]}.{name}" if at else name
         marks = [mark for mark in field.metadata if isinstance(mark, Named)]
-        below = [kind for kind in _knobs_in(field.annotation) if not marks]
+        below = [kind for kind in knobs_in(field.annotation) if not marks]
         if marks:
             inner += [(f"{key}={choice}", kind) for choice, kind in marks[0].table.items()]
         elif below:
@@ -68,11 +68,6 @@ def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, list[tuple[str, 
         yield at, rows
     for key, kind in inner:
         yield from _tables(key, kind)
-
-
-def _knobs_in(annotation: Any) -> list[type[Knobs]]:
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return [kind for kind in candidates if isinstance(kind, type) and issubclass(kind, Knobs)]
 
 
 def _yaml(value: Any) -> str:
