@@ -8,9 +8,12 @@ from pathlib import Path
 
 import torch
 
-from bench import epoch
+from bench import epoch, memory
 
-BENCHMARKS = {"A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main}
+BENCHMARKS = {
+    "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
+    "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
+}
 
 
 def processor() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -43,7 +43,7 @@ def screen() -> Screen:
         CONSOLE.print(line)
         log.info(Text.from_markup(line).plain)
 
-    return Screen(say, _bar, progress=sys.stdout.isatty())
+    return Screen(say, _Bar, progress=sys.stdout.isatty())
 
 
 def percent(value: float | None) -> str:
@@ -93,23 +93,24 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
         CONSOLE.print(f"[yellow]note[/] {note}")
 
 
-def _bar(name: str) -> Callable[[int, int], None]:
-    """A progress bar that appears once the work has taken a moment, and goes when it is done."""
-    began = time.monotonic()
-    bar: Progress | None = None
+class _Bar:
+    """Progress of one task: a bar once the work has taken a moment, gone when it is done; in a file, one line."""
 
-    def told(done: int, total: int) -> None:
-        nonlocal bar
-        if bar is None and (done >= total or time.monotonic() - began < QUICK_S):
-            return
-        if bar is None:
-            columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            bar = Progress(*columns, console=CONSOLE, transient=True)
-            bar.start()
-            bar.add_task(name)
-        bar.update(bar.task_ids[0], completed=done, total=total)
-        if done >= total:
-            bar.stop()
-            bar = None
+    def __init__(self, name: str) -> None:
+        self.name, self.began, self.told = name, time.monotonic(), False
+        self.bar: Progress | None = None
 
-    return told
+    def __call__(self, done: int, total: int) -> None:
+        if not self.told and done < total and time.monotonic() - self.began >= QUICK_S:
+            self.told = True
+            if CONSOLE.is_terminal:
+                columns = (TextColumn(self.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+                self.bar = Progress(*columns, console=CONSOLE, transient=True)
+                self.bar.add_task(self.name)
+                self.bar.start()
+            else:
+                CONSOLE.print(f"{self.name}: {total} clips")
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], completed=done, total=total)
+            if done >= total:
+                self.bar.stop()

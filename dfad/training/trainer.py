@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from dfad.errors import ConfigError, did_you_mean
 from dfad.training.config import DeviceKnobs, TrainerKnobs
+from dfad.training.memory import keep_freed_memory
 from dfad.training.quiet import hush
 from dfad.training.runs import Run
 
@@ -40,6 +41,8 @@ def make_trainer(
     """Make a Trainer for evaluation; training passes `more`."""
     hush()
     accelerator = accelerator_of(knobs)
+    if accelerator == "cpu":
+        keep_freed_memory()
     if accelerator == "gpu" and knobs.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     return pl.Trainer(
