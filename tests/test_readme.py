@@ -1,0 +1,64 @@
+"""What README shows is true: its commands parse and compose, its example network trains, its sections are there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from torch import nn
+
+from dfad.__main__ import COMMANDS
+from dfad.commands.door import CONF
+from dfad.frontends import FrontendKnobs, LogMelKnobs
+from dfad.networks import NetworkKnobs
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
+LINES = [
+    line.split("  #")[0].split(" # ")[0].strip() for kind, block in BLOCKS if not kind for line in block.splitlines()
+]
+SCRIPTS = [line for line in LINES if re.match(r"(python (train|eval)\.py|dfad) ", line)]
+
+
+def test_the_commands_are_found() -> None:
+    assert len(SCRIPTS) >= 8
+
+
+@pytest.mark.parametrize("line", SCRIPTS)
+def test_a_command_composes(line: str) -> None:
+    words = shlex.split(line)
+    if words[0] == "dfad":
+        assert words[1] in COMMANDS
+        return
+    overrides = [word for word in words[2:] if not word.startswith("--")]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        compose(Path(words[1]).stem, overrides)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make (\w+)`?", README):
+        assert f"\n{target}:" in makefile, target
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_example_network_builds() -> None:
+    (code,) = (block for kind, block in BLOCKS if kind == "python" and "NetworkKnobs" in block)
+    from typing import Literal
+
+    from pydantic import Field
+
+    names = {"Literal": Literal, "Field": Field, "nn": nn, "FrontendKnobs": FrontendKnobs, "NetworkKnobs": NetworkKnobs}
+    exec(compile(code, "README.md", "exec", dont_inherit=True), names)
+    frontend = LogMelKnobs()
+    network = names["TinyKnobs"].read({"name": "tiny", "width": 4}).build(frontend)  # type: ignore[attr-defined]
+    assert network(torch.zeros(3, 1, 80, 50)).shape == (3,)
