@@ -6,7 +6,7 @@ Every draw depends on (seed, epoch, clip, how often the clip came up in this epo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field, model_validator
@@ -17,7 +17,7 @@ from dfad.effects.level import gain, invert, within_full_scale
 from dfad.effects.mask import mask
 from dfad.effects.noise import add_noise
 from dfad.effects.time import shift
-from dfad.knobs import Knobs
+from dfad.knobs import Free, Knobs
 
 Drawn = Mapping[str, Tensor]  # a row per clip in every tensor
 
@@ -58,7 +58,7 @@ class Gain(_Sometimes):
 
 
 class Polarity(_Sometimes):
-    """The sign of the waveform turned."""
+    """The sign of the waveform turned; power spectra do not see it, `raw` does."""
 
     def apply(self, x: Tensor, drawn: Drawn, draws: Draws) -> Tensor:
         """Turn the sign."""
@@ -83,7 +83,7 @@ class Shift(_Sometimes):
 class Noise(_Sometimes):
     """White noise at a random signal-to-noise ratio."""
 
-    low_db: float = Field(10.0, description="lowest signal-to-noise ratio, dB")
+    low_db: float = Field(20.0, description="lowest signal-to-noise ratio, dB")
     high_db: float = Field(40.0, description="highest signal-to-noise ratio, dB")
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ class SpecAugment(Knobs):
 class AugmentKnobs(Knobs):
     """What is done to training clips, in this order; null leaves an effect out."""
 
-    name: Literal["none", "light"] = "none"
+    name: Annotated[str, Free] = Field("none", description="of the preset; it has no effect by itself")
     shift: Shift | None = None
     polarity: Polarity | None = None
     noise: Noise | None = None

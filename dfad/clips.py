@@ -139,7 +139,10 @@ class Manifest:
                     f"split {split!r} has {counts[Label.BONA_FIDE]} bona-fide and {counts[Label.SPOOF]} spoof clips"
                 )
         if lines:
-            raise DataError("\n".join(lines) + f"\nevery split needs both classes; look below {self.root}")
+            hint = (
+                "name no splits at all and the clips are dealt at random" if not self.notes else "more clips are needed"
+            )
+            raise DataError("\n".join(lines) + f"\nevery split needs both classes; {hint}")
 
     def digest(self) -> str:
         """A hash of everything in the table but the root: the same table, the same digest."""
@@ -186,10 +189,12 @@ class Manifest:
         """
         if "path" in frame and "id" in frame:
             raise DataError(f"{source}: columns path and id; the path is the id, so rename the column id")
+        columns = ", ".join(map(str, frame.columns))
         frame = frame.rename(columns={"path": "id"} | ({"system": "attack"} if "attack" not in frame else {}))
         if missing := [name for name in ("id", "label") if name not in frame]:
             wanted = ", ".join("path" if name == "id" else name for name in missing)
-            raise DataError(f"{source}: no column {wanted}; the columns are: {', '.join(map(str, frame.columns))}")
+            hint = "; separate them by commas, not semicolons" if ";" in columns else ""
+            raise DataError(f"{source}: no column {wanted}; the columns are: {columns}{hint}")
         if "score" in frame:
             raise DataError(f"{source}: a manifest cannot have a column 'score'; rename it")
         if frame.empty:

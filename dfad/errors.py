@@ -41,8 +41,8 @@ class MetricError(DataError):
     """Scores for which a metric is not defined: one class, a NaN, nothing at all."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Name the known word nearest to `word`, or else list them all.
+def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
+    """Name the known word nearest to `word`, or else list them all; the prefix is put before each.
 
     >>> did_you_mean("chanels", ["channels", "kernel_size"])
     "did you mean 'channels'?"
@@ -51,4 +51,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """
     words = sorted(known)
     close = get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"choose from: {', '.join(words)}"
+    return f"did you mean '{prefix}{close[0]}'?" if close else f"choose from: {', '.join(prefix + w for w in words)}"

@@ -92,13 +92,17 @@ def _line(detail: ErrorDetails, root: type[Knobs], values: Any, at: str) -> str:
     key = ".".join([at, *path] if at else path)
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown option {key!r}; {did_you_mean(path[-1], owner.model_fields)}"
+        return f"unknown option {key!r}; {did_you_mean(path[-1], owner.model_fields, prefix=key[: -len(path[-1])])}"
     if kind == "union_tag_invalid":
         known = [tag.strip().strip("'") for tag in context["expected_tags"].split(",")]
         return f"{key}={context['tag']}: unknown name; {did_you_mean(str(context['tag']), known)}"
     if kind in ("missing", "union_tag_not_found"):
         return f"{key}: missing; give it as {key}=…"
     shown = f"={json.dumps(found)}" if path and not isinstance(found, dict) else ""
+    if kind == "tuple_type":
+        return f"{key}{shown}: should be a list, such as {path[-1]}=[1,2]"
+    if kind == "too_short":
+        return f"{key}{shown}: needs at least {context['min_length']}"
     message = detail["msg"].removeprefix("Value error, ").rstrip(".")
     where = f"{key}{shown}: " if key else ""
     return f"{where}{message[0].lower()}{message[1:]}"

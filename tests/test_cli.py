@@ -109,19 +109,49 @@ def test_wrong_corpora_are_refused(dfad: Run, tmp_path: Path) -> None:
 
 def test_damaged_clips_fail_the_run_or_are_skipped_and_named(dfad: Run, tmp_path: Path) -> None:
     manifest = write_corpus(tmp_path)
-    (tmp_path / "train-spoof-3.wav").write_bytes(b"RIFF")
+    (tmp_path / "train-spoof-0.wav").write_bytes(b"RIFF")
     (tmp_path / "test-spoof-1.wav").unlink()
     words = ["data=manifest", f"data.path={manifest}", *SMALL, "trainer.max_epochs=1"]
-    refused(dfad("train", *words, cwd=tmp_path), 3, "2 of 48 clips", "train-spoof-3.wav", "test-spoof-1.wav")
+    refused(dfad("train", *words, cwd=tmp_path), 3, "2 of 48 clips", "train-spoof-0.wav", "test-spoof-1.wav")
     refused(dfad("train", *words, "data.on_error=skip", cwd=tmp_path), 3, "data.max_bad_fraction")
     done = dfad("train", *words, "data.on_error=skip", "data.max_bad_fraction=0.1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "skipped 2 of 48 clips" in done.stdout
     (folder,) = (path.parent for path in tmp_path.glob("runs/*/metrics.json"))
     skipped = json.loads((folder / "manifest.json").read_text())["skipped"]
-    assert list(skipped) == ["train-spoof-3.wav", "test-spoof-1.wav"]
+    assert list(skipped) == ["train-spoof-0.wav", "test-spoof-1.wav"]
     assert len(pd.read_csv(folder / "scores" / "test.csv")) == 11
     assert "skipped" in (folder / "report.html").read_text()
+
+
+def test_the_same_names_with_other_audio_are_another_run(dfad: Run, tmp_path: Path) -> None:
+    manifest = write_corpus(tmp_path)
+    words = ["data=manifest", f"data.path={manifest}", *SMALL, "trainer.max_epochs=1"]
+    dfad("train", *words, cwd=tmp_path)
+    (folder,) = (tmp_path / "runs").iterdir()
+    dfad("eval", f"run={folder}", cwd=tmp_path)
+    wave, rate = soundfile.read(tmp_path / "test-spoof-1.wav")
+    soundfile.write(tmp_path / "test-spoof-1.wav", -wave, rate)
+    again = dfad("eval", f"run={folder}", cwd=tmp_path)
+    assert "evaluated already" not in again.stdout
+    dfad("train", *words, cwd=tmp_path)
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_only_the_best_checkpoint_has_the_run_s_threshold(trained: Path, dfad: Run, tmp_path: Path) -> None:
+    done = dfad("eval", f"run={trained / 'checkpoints' / 'last.ckpt'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (trained / "evals").iterdir()
+    assert not any(key.endswith("_at_val") for key in json.loads((folder / "metrics.json").read_text())["values"])
+    shutil.rmtree(trained / "evals")
+
+
+def test_a_path_may_have_any_letters(dfad: Run, tmp_path: Path) -> None:
+    home = tmp_path / "mes données, l'été"
+    home.mkdir()
+    manifest = write_corpus(home)
+    done = dfad("train", "data=manifest", f"data.path={manifest}", *SMALL, "trainer.max_epochs=1", cwd=home)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_full_disk_is_told_in_a_line(manifest_csv: Path, tmp_path: Path) -> None:

@@ -84,10 +84,10 @@ def test_the_help_names_every_group(dfad: Callable[..., subprocess.CompletedProc
 
 
 TYPOS = [
-    ("model.chanels=[4]", "unknown option 'model.chanels'; did you mean 'channels'?"),
+    ("model.chanels=[4]", "unknown option 'model.chanels'; did you mean 'model.channels'?"),
     ("modle=cnn", "unknown option 'modle'; did you mean 'model'?"),
-    ("trainer.max_epoch=3", "did you mean 'max_epochs'?"),
-    ("augment.noise.pp=1", "unknown option 'augment.noise.pp'; did you mean 'p'?"),
+    ("trainer.max_epoch=3", "did you mean 'trainer.max_epochs'?"),
+    ("augment.noise.pp=1", "unknown option 'augment.noise.pp'; choose from: augment.noise.high_db"),
     ("model=cn", "model=cn: there is no such configuration; did you mean 'cnn'?"),
     ("frontend=mel", "did you mean 'logmel'?"),
     ("trainer.max_epochs=many", 'trainer.max_epochs="many": input should be a valid integer'),
@@ -96,7 +96,11 @@ TYPOS = [
     ("model.activation=rel", "input should be 'relu', 'leaky_relu', 'gelu' or 'silu'"),
     ("model.channels=[]", "model.channels=[]"),
     ("trainer.extra.max_stepz=3", "did you mean 'max_steps'?"),
-    ("trainer.extra.max_epochs=3", "trainer.extra"),
+    ("trainer.extra.max_epochs=3", "max_epochs is set by dfad itself"),
+    ("trainer.strategy=foo", "trainer: "),
+    ("trainer.precision=16-mixed", "needs a GPU"),
+    ("trainer.devices=2", "trains on one device"),
+    ("runs=/proc/nope", "cannot write to /proc/nope"),
     ("frontend=raw", "model=cnn needs a map of bands over frames"),
     ("trainer.accelerator=gpu", "trainer.accelerator=gpu: there is none here; use trainer.accelerator=cpu"),
     ("data=manifest", "data.path: missing; give it as data.path=…"),

@@ -98,7 +98,7 @@ def test_unknown_folders_are_an_error(folder: Folder, strange: str) -> None:
 def test_nothing_there(folder: Folder, tmp_path: Path) -> None:
     assert "no audio below" in complaint(folder("real/notes.txt"))
     assert "no folder at" in complaint(tmp_path / "missing")
-    assert "no folder at" in complaint(folder("a.wav") / "a.wav")
+    assert "is a file; use data=manifest" in complaint(folder("a.wav") / "a.wav")
 
 
 def test_one_class_is_found(folder: Folder) -> None:

@@ -52,10 +52,10 @@ def test_all_errors_come_at_once() -> None:
 
 def test_unknown_option_names_the_nearest_of_its_own_level() -> None:
     assert complaint({"model": {"name": "small", "chanels": 3}}) == (
-        "unknown option 'model.chanels'; did you mean 'channels'?"
+        "unknown option 'model.chanels'; did you mean 'model.channels'?"
     )
     assert complaint({"sead": 1}) == "unknown option 'sead'; did you mean 'seed'?"
-    assert "choose from: size, workers" in complaint({"step": {"xyz": 1}})
+    assert "choose from: step.size, step.workers" in complaint({"step": {"xyz": 1}})
 
 
 def test_unknown_name_lists_the_table() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,31 @@ def test_signals_end_a_run_in_a_line_and_with_their_code(
     assert "the same command goes on" in said
     assert "Traceback" not in said
     assert (only_run(tmp_path) / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_run_that_patience_ended_stays_ended(manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, "trainer.max_epochs=9", "trainer.patience=1"]
+    words += ["model.lr=1.0"]  # so high that it gets worse soon
+    done = dfad("train", *words, cwd=tmp_path)
+    assert "stopped: no better val/cllr for 1 epochs" in done.stdout, done.stderr
+    folder = only_run(tmp_path)
+    curves = (folder / "curves.csv").read_bytes()
+    (folder / "metrics.json").unlink()  # as if killed while the test clips were scored
+    again = dfad("train", *words, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (folder / "curves.csv").read_bytes() == curves
+
+
+def test_a_damaged_checkpoint_is_told_in_a_line(trained: Path, manifest_csv: Path, dfad: Callable[..., Any]) -> None:
+    home = trained.parents[1] / "damaged"
+    shutil.copytree(trained.parent, home / "runs")
+    folder = only_run(home)
+    (folder / "metrics.json").unlink()
+    (folder / "checkpoints" / "last.ckpt").write_bytes((trained / "checkpoints" / "last.ckpt").read_bytes()[:5000])
+    done = dfad("train", "data=manifest", f"data.path={manifest_csv}", *SMALL, cwd=home)
+    shutil.rmtree(home)
+    assert done.returncode == 2
+    assert "the run cannot go on; delete" in done.stderr
 
 
 def test_a_run_folder_in_use_is_refused(manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from dfad.errors import DfadError, did_you_mean
 _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # wheel, or source tree
 
+STOPPED = "the same command goes on after the last whole epoch"
 _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
 _TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
 
@@ -59,20 +60,20 @@ def guarded(work: Callable[[], object]) -> int:
     except MissingConfigException as error:
         code, text = 2, _unknown_choice(error)
     except (HydraException, OmegaConfBaseException) as error:
-        code, text = 2, str(error).split("\nSee https")[0]
+        code, text = 2, str(error).replace("++", "").split("\nSee https")[0]
     except KeyboardInterrupt:
-        code, text = 130, "interrupted; the same command goes on after the last whole epoch"
+        code, text = 130, STOPPED
     except SystemExit as leave:
         if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into a plain exit
-            code, text = 130, "interrupted; the same command goes on after the last whole epoch"
+            code, text = 130, STOPPED
         elif type(leave).__name__ == "SIGTERMException" or leave.code == 143:
-            code, text = 143, "told to stop; the same command goes on after the last whole epoch"
+            code, text = 143, STOPPED
         else:
             raise
     else:
         return 0
     console = Console(stderr=True, highlight=False)
-    console.print("[bold red]error[/]", end=" ")
+    console.print("[yellow]stopped[/]" if text is STOPPED else "[bold red]error[/]", end=" ")
     console.print(text, markup=False, soft_wrap=True)
     return code
 
@@ -86,7 +87,10 @@ def _as_addition(word: str) -> str:
     match = _VALUE.match(word)
     if not match or match["key"].split(".")[0] == "hydra" or (CONF / match["key"]).is_dir():
         return word
-    return f"++{word}"
+    key, value = word.split("=", 1)
+    if not value.isascii() and value[0] not in "'\"[{":  # Hydra reads unquoted words in ASCII only
+        value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"++{key}={value}"
 
 
 def _without_missing(value: Any) -> Any:

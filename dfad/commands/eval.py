@@ -14,6 +14,8 @@ def main() -> NoReturn:
 
 def run(values: dict[str, Any]) -> None:
     """Evaluate as configured, print the results and say where they lie."""
+    from rich.markup import escape
+
     from dfad.commands.screen import screen, show_results
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
@@ -24,4 +26,4 @@ def run(values: dict[str, Any]) -> None:
         here.say("evaluated already; force=true scores again")
     (split,) = {key.split("/")[0] for key in done.results["values"]}
     show_results(done.results, (split,))
-    here.say(f"scores {done.folder / 'scores.csv'}")
+    here.say(f"scores {escape(str(done.folder / 'scores.csv'))}")

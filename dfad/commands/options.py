@@ -34,11 +34,12 @@ def show(words: list[str]) -> None:
     chosen = [name for name in tables if not words or name.split("=")[0].split(".")[0] == words[0]]
     if not chosen:
         raise ConfigError(f"no group {words[0]!r}; {did_you_mean(words[0], _groups(tables))}")
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 160)
     for name in chosen:
-        table = Table(
-            "option", "default", "takes", "meaning", title=name or "top level", title_justify="left", box=None
-        )
+        table = Table(title=name or "top level", title_justify="left", box=None)
+        table.add_column("option", min_width=max(len(row[0]) for row in tables[name]))  # a name cut short is no name
+        for heading in ("default", "takes", "meaning"):
+            table.add_column(heading, overflow="fold")
         for row in tables[name]:
             table.add_row(*row)
         console.print(table, "")

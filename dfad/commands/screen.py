@@ -8,12 +8,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
+import rich
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from dfad.training.scoring import Screen
+from dfad.training.trainer import CONSOLE_OPTIONS
 
 ROWS = {  # key in metrics.json → what people read
     "eer": "EER",
@@ -31,7 +33,8 @@ PERCENT = ("eer", "accuracy")
 QUICK_S = 1.0  # work that ends before that shows no bar
 
 
-CONSOLE = Console(highlight=False, soft_wrap=True)
+rich.reconfigure(**CONSOLE_OPTIONS)
+CONSOLE = rich.get_console()  # the one that Lightning's progress bar uses too, so that lines go above the bar
 
 
 def screen() -> Screen:
@@ -75,7 +78,7 @@ def result_rows(
     groups = [name for name in GROUPS if name in slices]
     attacks = sorted(slices - set(groups))
     for name in [*groups, *(attacks if len(attacks) <= most_attacks else [])]:
-        title = GROUPS.get(name) or f"EER, {name.removeprefix('eer/')}"
+        title = GROUPS.get(name) or f"EER, {escape(name.removeprefix('eer/'))}"
         rows.append((title, *(shown(name, values[f"{s}/{name}"]) if f"{s}/{name}" in values else "" for s in splits)))
     return rows
 
@@ -89,8 +92,11 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     for row in result_rows(results["values"], splits, most_attacks=SCREEN_ATTACKS):
         table.add_row(*row)
     CONSOLE.print(table)
+    attacks = {key.split("/", 1)[1] for key in results["values"] if "/eer/" in key} - set(GROUPS)
+    if len(attacks) > SCREEN_ATTACKS:
+        CONSOLE.print(f"{len(attacks)} attacks: the EER of each stands in metrics.json and in a run's report")
     for note in results["notes"]:
-        CONSOLE.print(f"[yellow]note[/] {note}")
+        CONSOLE.print(f"[yellow]note[/] {escape(note)}")
 
 
 class _Bar:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dfad.commands.door import enter
 
 if TYPE_CHECKING:
+    from dfad.clips import Manifest
     from dfad.report.inputs import Example
     from dfad.training.config import TrainConfig
 
@@ -18,6 +19,8 @@ def main() -> NoReturn:
 
 def run(values: dict[str, Any]) -> None:
     """Train as configured, print the results and say where the report lies."""
+    from rich.markup import escape
+
     from dfad.commands.screen import result_rows, screen, show_results
     from dfad.report.run import write_report
     from dfad.training.config import TrainConfig
@@ -29,38 +32,40 @@ def run(values: dict[str, Any]) -> None:
     folder = done.run.folder
     results = done.run.read_json("metrics.json")
     if done.before:
-        here.say(f"run [bold]{folder}[/] is finished already; force=true trains it again")
-    if not (folder / "report.html").is_file():
-        write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=_examples(config))
+        here.say(f"run [bold]{escape(str(folder))}[/] is finished already; force=true trains it again")
+    if not done.before or not (folder / "report.html").is_file():
+        with done.run.working():
+            skipped = done.run.read_json("manifest.json")["skipped"]
+            examples = _examples(config, config.data.manifest().without(skipped))
+            write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=examples)
     show_results(results, ("val", "test"))
-    here.say(f"report {folder / 'report.html'}")
+    here.say(f"report {escape(str(folder / 'report.html'))}")
 
 
-def _examples(config: TrainConfig) -> list[Example]:
+def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     """Two training clips of each class on their way into the network, as the first epoch has them."""
-    import numpy as np
     import torch
 
     from dfad.clips import Label
     from dfad.draws import Draws
     from dfad.report.inputs import Example
     from dfad.training.datamodule import ClipDataset
-    from dfad.training.sampling import Pick
+    from dfad.training.sampling import TrainBatches
 
-    manifest = config.data.manifest()
     rows = manifest.rows("train")
-    chosen = np.concatenate([rows[manifest.labels[rows] == label][:2] for label in (Label.BONA_FIDE, Label.SPOOF)])
-    frontend = config.frontend.build()
+    batches = TrainBatches(rows, manifest.labels[rows], batch_size=64, seed=config.seed, epoch=lambda: 0)
+    order = [pick for batch in batches for pick in batch]
+    picks = [pick for label in reversed(Label) for pick in [p for p in order if manifest.labels[p.row] == label][:2]]
     dataset = ClipDataset(manifest, config.frontend, config.data.limits)
-    batch = dataset.collate([dataset[Pick(int(row), 0, 0.0)] for row in chosen])
+    batch = dataset.collate([dataset[pick] for pick in picks])
     draws = Draws(config.seed, 0, batch.row, batch.draw)
-    rate = config.frontend.sample_rate
-    features = frontend(batch.wave)
-    augmented = config.augment.features(frontend(config.augment.wave(batch.wave, draws, rate)), draws)
+    frontend, rate = config.frontend.build(), config.frontend.sample_rate
     with torch.no_grad():
-        return [
-            Example(wave, rate, before, after, f"{manifest[int(row)].label}: {manifest.ids[int(row)]}")
-            for row, wave, before, after in zip(
-                chosen, batch.wave.numpy(), features[:, 0].numpy(), augmented[:, 0].numpy(), strict=True
-            )
-        ]
+        features = frontend(batch.wave)
+        augmented = config.augment.features(frontend(config.augment.wave(batch.wave, draws, rate)), draws)
+    return [
+        Example(wave, rate, before, after, f"{manifest[pick.row].label}: {manifest.ids[pick.row]}")
+        for pick, wave, before, after in zip(
+            picks, batch.wave.numpy(), features[:, 0].numpy(), augmented[:, 0].numpy(), strict=True
+        )
+    ]

@@ -1,10 +1,12 @@
-"""Decode every clip once before anything is built on them."""
+"""Look at every clip before anything is built on them: what it is, and whether it can be decoded."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from dfad.corpora.base import Progress
 from dfad.errors import AudioError
 
 _BATCH = 256  # clips given to the threads at a time: a million futures would be a gigabyte, and no Ctrl-C
+_LOOK = 4096  # bytes
+T = TypeVar("T")
 
 
 def broken(
@@ -40,16 +44,39 @@ def broken(
             return str(error)
         return ""
 
-    found: dict[str, str] = {}
+    reasons = zip(rows, _in_threads(test, rows, progress), strict=True)
+    return {str(manifest.ids[int(row)]): reason for row, reason in reasons if reason}
+
+
+def fingerprint(manifest: Manifest, progress: Progress | None = None) -> str:
+    """A hash of the table and of a look into every file: its size, its first and its middle bytes.
+
+    A copy of a corpus keeps it; the same names with other audio, as a re-recorded or re-encoded copy has, do not.
+    """
+
+    def look(row: int) -> bytes:
+        try:
+            with manifest.path(row).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                first = file.read(_LOOK)
+                file.seek(size // 2)
+                return hashlib.blake2b(size.to_bytes(8, "little") + first + file.read(_LOOK), digest_size=16).digest()
+        except (OSError, ValueError):
+            return b"unreadable"  # the scan says why
+
+    sha = hashlib.sha256(manifest.digest().encode())
+    for found in _in_threads(look, range(len(manifest)), progress):
+        sha.update(found)
+    return sha.hexdigest()
+
+
+def _in_threads(work: Callable[[int], T], rows: Sequence[int] | np.ndarray, progress: Progress | None) -> Iterator[T]:
+    """Do the work for every row and give the results in order; threads will do, as reading leaves Python's lock."""
     done = 0
-    # threads will do: the decoders leave Python's lock while they work
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:
         for start in range(0, len(rows), _BATCH):
-            batch = [int(row) for row in rows[start : start + _BATCH]]
-            for row, reason in zip(batch, pool.map(test, batch), strict=True):
+            for result in pool.map(work, [int(row) for row in rows[start : start + _BATCH]]):
+                yield result
                 done += 1
-                if reason:
-                    found[str(manifest.ids[row])] = reason
                 if progress:
                     progress(done, len(rows))
-    return found

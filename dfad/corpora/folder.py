@@ -27,6 +27,8 @@ class FolderKnobs(CorpusKnobs):
 
     def manifest(self, progress: Progress | None = None) -> Manifest:
         """List the audio files below the root; every one must lie in a folder named as a label."""
+        if self.path.is_file():
+            raise DataError(f"{self.path} is a file; use data=manifest, or give a folder")
         if not self.path.is_dir():
             raise DataError(f"no folder at {self.path}; give one as data.path=…")
         names = _audio_below(self.path)

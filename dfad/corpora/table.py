@@ -9,6 +9,7 @@ from pydantic import Field
 
 from dfad.clips import Manifest
 from dfad.corpora.base import CorpusKnobs, Progress
+from dfad.errors import DataError
 from dfad.knobs import Free
 
 
@@ -21,4 +22,6 @@ class ManifestKnobs(CorpusKnobs):
 
     def manifest(self, progress: Progress | None = None) -> Manifest:
         """Read the file."""
+        if self.path.is_dir():
+            raise DataError(f"{self.path} is a folder; use data=folder, or give a CSV or Parquet file")
         return Manifest.read(self.path, root=self.root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isnan, nan
+from math import isnan, nan, sqrt
 
 from numpy.typing import ArrayLike
 
@@ -76,7 +76,7 @@ def summary(scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = N
     except MetricError as error:
         return Summary(values, (str(error), *notes))
     values |= _score_metrics(s, bona_fide)
-    return Summary(values, (*notes, *_warnings(s, values["auroc"])))
+    return Summary(values, (*notes, *_warnings(s, bona_fide, values["auroc"])))
 
 
 def _class_counts(labels: ArrayLike) -> dict[str, float]:
@@ -102,7 +102,7 @@ def _score_metrics(scores: Floats, bona_fide: Bools) -> dict[str, float]:
     }
 
 
-def _warnings(scores: Floats, area: float) -> list[str]:
+def _warnings(scores: Floats, bona_fide: Bools, area: float) -> list[str]:
     notes = []
     ties = tie_fraction(scores)
     if ties > MAX_TIES:
@@ -110,6 +110,9 @@ def _warnings(scores: Floats, area: float) -> list[str]:
             f"{ties:.1%} of the scores are tied: eer_asvspoof counts ties against the detector; "
             "keep scores in float32 and unrounded"
         )
-    if area < 0.5:
+    spread = 1.96 * sqrt((scores.size + 1) / (12 * bona_fide.sum() * (~bona_fide).sum()))  # of a rank sum by chance
+    if area < 0.5 - spread:
         notes.append(f"AUROC is {area:.3f}, below chance: scores may be the other way round (higher = more bona fide)")
+    elif area < 0.5 + spread:
+        notes.append(f"AUROC is {area:.3f}: with so few clips that cannot be told from chance")
     return notes

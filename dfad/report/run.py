@@ -76,9 +76,9 @@ def write_report(folder: Path, *, rows: Sequence[Sequence[str]], examples: Seque
         Section("Environment", text=_plain(json.loads((folder / "environment.json").read_text()))),
     )  # fmt: skip
     page = Page(title=folder.name, headline=_headline(values), notes=results["notes"], sections=sections)
-    path = folder / "report.html"
-    path.write_text(render(page), encoding="utf-8")
-    return path
+    part, path = folder / "report.html.part", folder / "report.html"
+    part.write_text(render(page), encoding="utf-8")
+    return part.replace(path)
 
 
 def _headline(values: Mapping[str, float | None]) -> list[tuple[str, str, str]]:

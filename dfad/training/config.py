@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from lightning.pytorch import Trainer
+from pydantic import Field, field_validator, model_validator
 
 from dfad.augment import AugmentKnobs
 from dfad.corpora import CORPORA, CorpusKnobs
+from dfad.errors import did_you_mean
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Free, Knobs, Named
 from dfad.networks import NETWORKS, NetworkKnobs
+
+OURS = {  # arguments of Lightning's Trainer that have options of ours, or on which the promises of a run rest
+    *("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic", "benchmark", "plugins"),
+    *("logger", "callbacks", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "barebones"),
+    *("use_distributed_sampler", "num_sanity_val_steps", "default_root_dir", "max_epochs", "gradient_clip_val"),
+    *("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval", "fast_dev_run", "inference_mode"),
+    "reload_dataloaders_every_n_epochs",
+}
 
 
 class DeviceKnobs(Knobs):
@@ -21,15 +32,15 @@ class DeviceKnobs(Knobs):
     devices: int = Field(1, ge=1, description="devices per machine")
     num_nodes: int = Field(1, ge=1, description="machines")
     strategy: str = Field("auto", description="Lightning strategy; auto is DDP from two devices on")
-    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
-        "32-true", description="mixed precisions keep waveform, features and scores in float32"
-    )
     deterministic: bool = Field(True, description="refuse operations that would give other numbers each time")
 
 
 class TrainerKnobs(DeviceKnobs):
     """How training goes."""
 
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = Field(
+        "32-true", description="mixed precisions speed a GPU up; waveform, features and scores stay in float32"
+    )
     max_epochs: int = Field(20, ge=1, description="epochs, unless patience ends them before")
     patience: int | None = Field(
         None, ge=1, description="epochs without a better val/cllr before stopping; null: never"
@@ -38,7 +49,18 @@ class TrainerKnobs(DeviceKnobs):
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
     accumulate: int = Field(1, ge=1, description="batches per optimiser step")
-    extra: dict[str, Any] = Field({}, description="any further arguments of Lightning's Trainer")
+    extra: dict[str, Any] = Field({}, description="further arguments of Lightning's Trainer")
+
+    @field_validator("extra")
+    @classmethod
+    def _extra_is_left_to_the_user(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        known = set(inspect.signature(Trainer).parameters) - OURS
+        for name in extra:
+            if name in OURS:
+                raise ValueError(f"{name} is set by dfad itself")
+            if name not in known:
+                raise ValueError(f"unknown option {name!r}; {did_you_mean(name, known)}")
+        return extra
 
 
 class TrainConfig(Knobs):

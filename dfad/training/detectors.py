@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from math import cos, pi
 from typing import Any
 
@@ -44,8 +45,10 @@ class Detector(MetricsMixin):
         self.knobs, self.schedule, self.seed = knobs, trainer, seed
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
-        torch.manual_seed(seed)
-        self.network = network or knobs.model.build(knobs.frontend)
+        if network is None:
+            torch.manual_seed(seed)
+            network = knobs.model.build(knobs.frontend)
+        self.network = network
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Detector:
@@ -69,7 +72,9 @@ class Detector(MetricsMixin):
         self._step("test", batch)
 
     def _step(self, phase: str, batch: Batch) -> Tensor:
-        logits = self(batch.features)
+        mixed = phase == "train"  # scores that choose or report anything are computed in float32
+        with nullcontext() if mixed else torch.autocast(self.device.type, enabled=False):
+            logits = self(batch.features)
         loss = F.binary_cross_entropy_with_logits(logits, batch.label.float(), weight=self.class_weights[batch.label])
         self.observe(phase, loss, logits, batch.label, batch.row)
         return loss

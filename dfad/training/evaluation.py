@@ -12,12 +12,13 @@ import numpy as np
 
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
+from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError
 from dfad.evaluate import evaluate
 from dfad.knobs import Knobs, Named
 from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
 from dfad.training.config import EvalConfig
-from dfad.training.runs import Run
+from dfad.training.runs import Run, environment
 from dfad.training.scoring import Screen, results_of, score, usable_clips
 from dfad.training.trainer import accelerator_of
 
@@ -45,9 +46,11 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         DfadError: for anything that a user can put right.
     """
     accelerator_of(config.trainer)
-    run = Run(config.run if config.run.is_dir() else config.run.parent.parent)
-    checkpoint = Checkpoint.read(best_checkpoint(config.run) if config.run.is_dir() else config.run)
-    in_run = (run.folder / "config.yaml").is_file()
+    path = best_checkpoint(config.run) if config.run.is_dir() else config.run
+    checkpoint = Checkpoint.read(path)
+    run = Run(path.parent.parent)
+    in_run = path.parent.name == "checkpoints" and (run.folder / "config.yaml").is_file()
+    threshold = stored_threshold(run.folder) if in_run and path.name == run.best.name else None
     data = _data(config, run if in_run else None)
     manifest = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == manifest.digest()
@@ -58,15 +61,17 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     if not len(manifest):
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
-    place = Run(home / f"{data.name}-{_hash8(config, data, manifest, chosen, checkpoint.path)}")
-    with place.working():
+    seen = fingerprint(manifest, screen.watch("looking at clips"))
+    place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path, threshold)}")
+    with place.working("eval.log"):
         if place.finished and not config.force:
             return Evaluated(place.folder, place.read_json("metrics.json"), before=True)
         place.clear()
+        place.write_json("environment.json", environment(0, accelerator_of(config.trainer)))
+        screen.say(f"{len(manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
         usable = usable_clips(manifest, data, place, screen)
         table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder)
         table.write(place.folder / "scores.csv")
-        threshold = stored_threshold(run.folder) if in_run else None
         found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
         results = results_of({chosen: found}, usable.notes)
         place.write_json("metrics.json", results)
@@ -82,10 +87,13 @@ def _data(config: EvalConfig, run: Run | None) -> CorpusKnobs:
     return _Data.read({"data": {**run.read_config().data.plain(), **(config.data or {})}}).data
 
 
-def _hash8(config: EvalConfig, data: CorpusKnobs, manifest: Manifest, chosen: str, checkpoint: Path) -> str:
+def _hash8(
+    config: EvalConfig, data: CorpusKnobs, clips: str, chosen: str, checkpoint: Path, threshold: float | None
+) -> str:
     identity = {
         "data": data.identity(),
-        "manifest": manifest.digest(),
+        "clips": clips,
+        "threshold": threshold,
         "split": chosen,
         "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         "devices": {**config.trainer.plain(), "accelerator": accelerator_of(config.trainer)},

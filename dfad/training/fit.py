@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from rich.markup import escape
+
 from dfad.clips import SPLITS, Manifest
+from dfad.corpora.check import fingerprint
+from dfad.errors import ConfigError, RunError
 from dfad.evaluate import Evaluation, evaluate
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import DeviceKnobs, TrainConfig
@@ -25,25 +33,33 @@ class Trained:
     before: bool
 
 
-def train(config: TrainConfig, screen: Screen) -> Trained:
+def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = ()) -> Trained:
     """Train a detector, or go on where its run was cut off, and score validation and test clips.
+
+    Args:
+        config: of the training.
+        screen: where it tells how it goes.
+        callbacks: further ones that follow it.
 
     Raises:
         DfadError: for anything that a user can put right.
     """
     accelerator = accelerator_of(config.trainer)
+    if config.trainer.devices * config.trainer.num_nodes > 1:
+        raise ConfigError("this version trains on one device; use trainer.devices=1 trainer.num_nodes=1")
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
-    run = Run.of(config, manifest.digest(), accelerator)
+    run = Run.of(config, fingerprint(manifest, screen.watch("looking at clips")), accelerator)
     with run.working():
-        if config.force:
+        if config.force and run.finished:
             run.clear()
         if run.finished:
             return Trained(run, before=True)
         _open_run(run, config, accelerator, screen)
         usable = usable_clips(manifest, config.data, run, screen)
         usable.require_both_classes(SPLITS)
-        _fit(config, run, usable, screen)
+        screen.say(_counted(usable))
+        _fit(config, run, usable, screen, callbacks)
         run.write_json("metrics.json", _results(config, run, usable))
     return Trained(run, before=False)
 
@@ -52,16 +68,34 @@ def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -
     """Say what the run does, and store what it depends on."""
     now = environment(config.seed, accelerator)
     if run.last.is_file():
-        screen.say(f"run [bold]{run.folder}[/] goes on after its last whole epoch")
+        _require_sound(run.last)
+        screen.say(f"run [bold]{escape(str(run.folder))}[/] goes on after its last whole epoch")
         if differences := changed(run.read_json("environment.json") or {}, now):
-            screen.say(f"[yellow]it began under other versions[/]: {', '.join(differences)}")
+            screen.say(
+                f"[yellow]note[/] it began under other versions, so its numbers may differ: {', '.join(differences)}"
+            )
         return
-    screen.say(f"run [bold]{run.folder}[/]")
+    screen.say(f"run [bold]{escape(str(run.folder))}[/]")
     run.write_config(config)
     run.write_json("environment.json", now)
 
 
-def _fit(config: TrainConfig, run: Run, manifest: Manifest, screen: Screen) -> None:
+def _counted(manifest: Manifest) -> str:
+    """How many clips each split has."""
+    counts = {split: np.bincount(manifest.labels[manifest.rows(split)], minlength=2) for split in SPLITS}
+    shown = ", ".join(f"{split} {count[1]} + {count[0]}" for split, count in counts.items())
+    return f"clips, bona-fide + spoof: {shown}"
+
+
+def _require_sound(checkpoint: Path) -> None:
+    """Refuse to go on from a damaged checkpoint."""
+    try:
+        Checkpoint.read(checkpoint)
+    except RunError as error:
+        raise RunError(f"{error}\nthe run cannot go on; delete {checkpoint.parents[1]} and it begins anew") from None
+
+
+def _fit(config: TrainConfig, run: Run, manifest: Manifest, screen: Screen, callbacks: Sequence[Callback]) -> None:
     rows = manifest.rows("train")
     attacks = sorted(set(manifest.frame["attack"].iloc[rows]) - {""})
     knobs = DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks))
@@ -75,8 +109,8 @@ def _fit(config: TrainConfig, run: Run, manifest: Manifest, screen: Screen) -> N
     data = ClipDataModule(
         manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed
     )
-    callbacks = [Curves(run), EpochLines(screen.say)]
-    trainer = make_fitting_trainer(config.trainer, run, callbacks, progress=screen.progress)
+    following = [Curves(run), EpochLines(screen.say), *callbacks]
+    trainer = make_fitting_trainer(config.trainer, run, following, say=screen.say, progress=screen.progress)
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
     if trainer.received_sigterm:
         raise SystemExit(143)

@@ -12,10 +12,8 @@ _IDLE_WARNINGS = (
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*You are using `torch.load` with `weights_only=.*",
     r".*LeafSpec.*",
-    r".*Starting from v1\.9\.0, `tensorboardX`.*",
     r".*It is recommended to use `self.log\(.*, sync_dist=True\)`.*",  # our metrics gather by themselves
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",
-    r".*lr_scheduler\.step\(\).* before .*optimizer\.step\(\).*",
 )
 
 

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import json
 import logging
-import os
 import platform
 import shutil
 import socket
@@ -15,10 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from traceback import format_exc
 from typing import Any
 
+import torch
 import yaml
 from filelock import FileLock, Timeout
 
@@ -46,17 +47,17 @@ class Run:
     folder: Path
 
     @classmethod
-    def of(cls, config: TrainConfig, manifest_digest: str, accelerator: str) -> Run:
+    def of(cls, config: TrainConfig, fingerprint: str, accelerator: str) -> Run:
         """The run of a configuration: the same one, the same folder.
 
         Args:
             config: of the training.
-            manifest_digest: of the clips.
+            fingerprint: of the clips, their audio included.
             accelerator: the one that `auto` stands for here, as a GPU gives other numbers than a CPU.
         """
         identity = config.identity()
         identity["trainer"]["accelerator"] = accelerator
-        text = json.dumps({"config": identity, "manifest": manifest_digest}, sort_keys=True)
+        text = json.dumps({"config": identity, "clips": fingerprint}, sort_keys=True)
         hash8 = hashlib.sha256(text.encode()).hexdigest()[:8]
         return cls(config.runs / f"{config.model.name}-{config.frontend.name}-{config.data.name}-{hash8}")
 
@@ -82,27 +83,30 @@ class Run:
         Raises:
             RunError: if another process has it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.folder / ".lock")
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             raise RunError(
                 f"{self.folder} is in use by another process with the same configuration; wait for it, "
                 "or change the configuration, for instance seed=1"
             ) from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise RunError(f"cannot write to {self.folder}: {reason}; choose another folder, runs=…") from None
         with lock:
             yield
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """Lock the folder, log into its `train.log`, and leave what goes wrong in its `error.txt`.
+    def working(self, log: str = "train.log") -> Iterator[None]:
+        """Lock the folder, log into a file in it, and leave what goes wrong in its `error.txt`.
 
         Raises:
             RunError: if another process works in it.
             DfadError: if the disk is full.
         """
-        with self.locked(), self._logged():
+        with self.locked(), self._logged(log):
             try:
                 (self.folder / "error.txt").unlink(missing_ok=True)
                 with self._disk_errors():
@@ -114,9 +118,9 @@ class Run:
                 raise
 
     @contextmanager
-    def _logged(self) -> Iterator[None]:
-        """Send what we and the libraries log, and Python's warnings, into `train.log`."""
-        handler = logging.FileHandler(self.folder / "train.log", delay=True)
+    def _logged(self, name: str) -> Iterator[None]:
+        """Send what we and the libraries log, and Python's warnings, into a file."""
+        handler = logging.FileHandler(self.folder / name, delay=True)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root = logging.getLogger()
         root.addHandler(handler)
@@ -133,9 +137,8 @@ class Run:
         """Say in a line that a disk is full, and that nothing is lost."""
         try:
             yield
-        except (OSError, RuntimeError) as error:
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            if not full and "PytorchStreamWriter" not in str(error):  # how torch.save says it
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
             raise DfadError(
                 f"cannot write to {self.folder}: no space is left on the disk, or the quota is used up\n"
@@ -143,9 +146,10 @@ class Run:
             ) from error
 
     def clear(self) -> None:
-        """Delete everything but the lock."""
+        """Delete everything but the lock and the log, the results first: a half deleted run is not a finished one."""
+        (self.folder / "metrics.json").unlink(missing_ok=True)
         for path in self.folder.iterdir():
-            if path.name != ".lock":
+            if path.name not in (".lock", "train.log"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def write_config(self, config: TrainConfig) -> None:
@@ -185,26 +189,29 @@ class Run:
 def environment(seed: int, device: str) -> dict[str, Any]:
     """What else a result depends on."""
     return {
-        "packages": {name: version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES} | ({"av": version("av")} if find_spec("av") else {}),
         "python": platform.python_version(),
         "git_commit": _git_commit(),
         "seed": seed,
         "device": device,
         "host": socket.gethostname(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),  # a sum over other threads is rounded another way
     }
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What a resumed run does not share with its beginning, in words."""
-    old = {**before.get("packages", {}), "python": before.get("python"), "code": before.get("git_commit")}
-    new = {**now["packages"], "python": now["python"], "code": now["git_commit"]}
+    names = ("python", "git_commit", "threads")
+    old = {**before.get("packages", {}), **{name: before.get(name) for name in names}}
+    new = {**now["packages"], **{name: now[name] for name in names}}
     return [f"{name} {old.get(name)} → {value}" for name, value in new.items() if old.get(name) != value]
 
 
 def _git_commit() -> str | None:
-    """The commit of dfad's own source tree, with + if it was changed; None outside of one."""
-    here = Path(__file__).parent
+    """The commit of dfad's own source tree, with + if it was changed; None for an installed package."""
+    here = Path(__file__).parents[2]
+    if not (here / ".git").exists() or not (here / "dfad").is_dir():
+        return None
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty=+", "--abbrev=40", "--exclude=*"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.markup import escape
 
 from dfad.clips import CLASS_NAMES, SPLITS, Manifest
 from dfad.corpora import CorpusKnobs
@@ -47,7 +48,7 @@ def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen
         DataError: if clips cannot be used and `data.on_error` is `raise`, or if they are too many.
     """
     stored = run.read_json("manifest.json")
-    if stored is None:
+    if stored is None or (data.scan and not stored["scanned"]):
         bad = _bad_clips(manifest, data, screen) if data.scan else {}
         counts = {
             split: {
@@ -56,11 +57,12 @@ def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen
             }
             for split in SPLITS
         }
-        stored = {"digest": manifest.digest(), "root": str(manifest.root), "clips": counts, "skipped": bad}
+        about = {"digest": manifest.digest(), "root": str(manifest.root), "scanned": data.scan}
+        stored = {**about, "clips": counts, "skipped": bad}
         run.write_json("manifest.json", stored)
     skipped: Mapping[str, str] = stored["skipped"]
     if skipped:
-        screen.say(f"skipped {len(skipped)} of {len(manifest)} clips; they are named in {run.folder / 'manifest.json'}")
+        screen.say(f"skipped {len(skipped)} of {len(manifest)} clips, named in {escape(str(run.folder))}/manifest.json")
     return manifest.without(skipped) if skipped else manifest
 
 

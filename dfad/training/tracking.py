@@ -41,7 +41,8 @@ class Curves(Callback):
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": rate, **values})
         if trainer.is_global_zero:
             text = io.StringIO()
-            writer = csv.DictWriter(text, self.rows[0], lineterminator="\n")
+            names = dict.fromkeys(name for row in self.rows for name in row)
+            writer = csv.DictWriter(text, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
             self.run.write_text("curves.csv", text.getvalue())

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from dfad.errors import ConfigError, did_you_mean
+from dfad.errors import ConfigError
 from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.memory import keep_freed_memory
 from dfad.training.quiet import hush
 from dfad.training.runs import Run
 
+CONSOLE_OPTIONS: dict[str, Any] = {"highlight": False, "soft_wrap": True}  # the progress bar sets them anew
 MONITOR = "val/cllr"  # an EER saturates at 0 and says nothing of calibration
 
 
@@ -36,7 +39,12 @@ def accelerator_of(knobs: DeviceKnobs) -> str:
 
 
 def make_trainer(
-    knobs: DeviceKnobs, *, folder: Path, callbacks: Sequence[Callback] = (), progress: bool = False, **more: Any
+    knobs: DeviceKnobs,
+    *,
+    folder: Path,
+    callbacks: Sequence[Callback] = (),
+    enable_progress_bar: bool = False,
+    **more: Any,
 ) -> pl.Trainer:
     """Make a Trainer for evaluation; training passes `more`."""
     hush()
@@ -50,13 +58,12 @@ def make_trainer(
         devices=knobs.devices,
         num_nodes=knobs.num_nodes,
         strategy=knobs.strategy,
-        precision=knobs.precision,
         deterministic=knobs.deterministic,
         benchmark=False,
         logger=False,
         callbacks=list(callbacks),
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        enable_progress_bar=progress,
+        enable_progress_bar=enable_progress_bar,
         enable_model_summary=False,
         use_distributed_sampler=False,  # our samplers deal to the ranks themselves
         num_sanity_val_steps=0,
@@ -65,21 +72,22 @@ def make_trainer(
     )
 
 
-def make_fitting_trainer(knobs: TrainerKnobs, run: Run, callbacks: Sequence[Callback], *, progress: bool) -> pl.Trainer:
+def make_fitting_trainer(
+    knobs: TrainerKnobs, run: Run, callbacks: Sequence[Callback], *, say: Callable[[str], None], progress: bool
+) -> pl.Trainer:
     """Make a Trainer for training, with checkpoints in the run folder.
 
     Raises:
-        ConfigError: for an unknown or a doubly given argument in `trainer.extra`.
+        ConfigError: for arguments that Lightning does not take.
     """
+    if knobs.precision != "32-true" and accelerator_of(knobs) == "cpu":
+        raise ConfigError(f"trainer.precision={knobs.precision} needs a GPU: a CPU is slower with it, not faster")
     fixed = {
+        "precision": knobs.precision,
         "max_epochs": knobs.max_epochs,
         "gradient_clip_val": knobs.clip_norm,
         "accumulate_grad_batches": knobs.accumulate,
     }
-    known = inspect.signature(pl.Trainer).parameters
-    for name in knobs.extra:
-        if name not in known:
-            raise ConfigError(f"unknown option 'trainer.extra.{name}'; {did_you_mean(name, known)}")
     # the best first, so that the last one knows of it
     checkpoints: list[Callback] = [
         _checkpoint(run, "best", monitor=MONITOR, mode="min"),
@@ -87,18 +95,54 @@ def make_fitting_trainer(knobs: TrainerKnobs, run: Run, callbacks: Sequence[Call
     ]
     stopping: list[Callback] = []
     if knobs.patience is not None:
-        stopping.append(EarlyStopping(MONITOR, patience=knobs.patience, mode="min", check_on_train_epoch_end=True))
+        stopping.append(_Patience(knobs.patience, say))
+    bar: list[Callback] = [RichProgressBar(leave=False, console_kwargs=CONSOLE_OPTIONS)] if progress else []
     try:
         return make_trainer(
             knobs,
             folder=run.folder,
-            callbacks=[*callbacks, *stopping, *checkpoints],
-            progress=progress,
+            callbacks=[*callbacks, *bar, *stopping, *checkpoints],
+            enable_progress_bar=progress,
+            plugins=[_AtomicCheckpoints()],
             **fixed,
             **knobs.extra,
         )
-    except TypeError as error:
-        raise ConfigError(f"trainer.extra: {error}") from None
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {error}") from None
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that also holds for a run that was cut off after its last epoch."""
+
+    def __init__(self, patience: int, say: Callable[[str], None]) -> None:
+        super().__init__(MONITOR, patience=patience, mode="min", check_on_train_epoch_end=True)
+        self.say = say
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.is_global_zero and self.wait_count >= self.patience:
+            self.say(f"stopped: no better {self.monitor} for {self.patience} epochs")
+
+
+class _AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all, written beside where they go.
+
+    Lightning's own pass through the system's folder for temporary files, whence a move is a copy that can be cut.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(target.name + ".part")
+        content = BytesIO()
+        torch.save(checkpoint, content)
+        with part.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
 
 
 def _checkpoint(run: Run, name: str, **more: Any) -> ModelCheckpoint:
