@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadscope
+TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 .PHONY: demo test check lint bench setup
 .DEFAULT_GOAL := demo

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,26 @@ def dfad() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, env=environment(), **more)
 
     return run
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Call `train.py` or `eval.py` with words that it must refuse, in this process, which is sooner done.
+
+    Returns:
+        The exit code, and what it wrote to stderr.
+    """
+
+    def call(script: str, *words: str, cwd: Path) -> tuple[int, str]:
+        main = import_module(f"dfad.commands.{script}").main
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", *words])
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.chdir(cwd)
+        with pytest.raises(SystemExit) as leave:
+            main()
+        return int(leave.value.code or 0), capsys.readouterr().err
+
+    return call
 
 
 def environment() -> dict[str, str]:

@@ -85,26 +85,42 @@ def test_another_corpus_without_splits_is_scored_whole(trained: Path, dfad: Run,
     refused(bare, 2, "lies in no run folder", "data=manifest data.path=…")
 
 
-def test_wrong_runs_are_refused(trained: Path, dfad: Run, tmp_path: Path) -> None:
+Refusal = Callable[..., tuple[int, str]]
+
+
+def test_wrong_runs_are_refused(trained: Path, refusal: Refusal, tmp_path: Path) -> None:
     newer = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
     newer["dfad"]["format"] = 99
     torch.save(newer, tmp_path / "newer.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "foreign.ckpt")
     (tmp_path / "text.ckpt").write_text("hello")
-    refused(dfad("eval", f"run={tmp_path}", cwd=tmp_path), 2, "is no run folder")
-    refused(dfad("eval", "run=nowhere", cwd=tmp_path), 2, "no checkpoint at nowhere")
-    refused(dfad("eval", "run=newer.ckpt", cwd=tmp_path), 2, "is of format 99")
-    refused(dfad("eval", "run=foreign.ckpt", cwd=tmp_path), 2, "is not a checkpoint of dfad")
-    refused(dfad("eval", "run=text.ckpt", cwd=tmp_path), 2, "is damaged, or no checkpoint")
+    for run, answer in (
+        (str(tmp_path), "is no run folder"),
+        ("nowhere", "no checkpoint at nowhere"),
+        ("newer.ckpt", "is of format 99"),
+        ("foreign.ckpt", "is not a checkpoint of dfad"),
+        ("text.ckpt", "is damaged, or no checkpoint"),
+    ):
+        code, said = refusal("eval", f"run={run}", cwd=tmp_path)
+        assert code == 2, said
+        assert answer in said
 
 
-def test_wrong_corpora_are_refused(dfad: Run, tmp_path: Path) -> None:
-    refused(dfad("train", "data=manifest", "data.path=none.csv", cwd=tmp_path), 3, "no manifest at none.csv")
-    refused(dfad("train", "data=folder", "data.path=none", cwd=tmp_path), 3, "no folder at none")
+def test_wrong_corpora_are_refused(refusal: Refusal, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("path,label\na.wav,bona-fid\n")
-    refused(dfad("train", "data=manifest", "data.path=bad.csv", cwd=tmp_path), 3, "row 2", "did you mean 'bona-fide'?")
+    (tmp_path / "semicolon.csv").write_text("path;label\na.wav;real\n")
     (tmp_path / "one.csv").write_text("path,label,split\na.wav,real,train\nb.wav,fake,train\nc.wav,real,val\n")
-    refused(dfad("train", "data=manifest", "data.path=one.csv", cwd=tmp_path), 3, "split 'val'", "split 'test' has 0")
+    for words, answers in (
+        (("data=manifest", "data.path=none.csv"), ["no manifest at none.csv"]),
+        (("data=folder", "data.path=none"), ["no folder at none"]),
+        (("data=manifest", "data.path=."), ["is a folder; use data=folder"]),
+        (("data=manifest", "data.path=bad.csv"), ["row 2", "did you mean 'bona-fide'?"]),
+        (("data=manifest", "data.path=semicolon.csv"), ["no column path, label", "by commas, not semicolons"]),
+        (("data=manifest", "data.path=one.csv"), ["split 'val'", "split 'test' has 0"]),
+    ):
+        code, said = refusal("train", *words, cwd=tmp_path)
+        assert code == 3, said
+        assert all(answer in said for answer in answers), said
 
 
 def test_damaged_clips_fail_the_run_or_are_skipped_and_named(dfad: Run, tmp_path: Path) -> None:

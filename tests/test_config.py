@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from dfad.augment import AugmentKnobs
-from dfad.commands.train import main
 from dfad.corpora import CORPORA
 from dfad.errors import ConfigError
 from dfad.frontends import FRONTENDS
@@ -87,7 +85,7 @@ TYPOS = [
     ("model.chanels=[4]", "unknown option 'model.chanels'; did you mean 'model.channels'?"),
     ("modle=cnn", "unknown option 'modle'; did you mean 'model'?"),
     ("trainer.max_epoch=3", "did you mean 'trainer.max_epochs'?"),
-    ("augment.noise.pp=1", "unknown option 'augment.noise.pp'; choose from: augment.noise.high_db"),
+    ("augment.noise.pp=1", "unknown option 'augment.noise.pp'; did you mean 'augment.noise.p'?"),
     ("model=cn", "model=cn: there is no such configuration; did you mean 'cnn'?"),
     ("frontend=mel", "did you mean 'logmel'?"),
     ("trainer.max_epochs=many", 'trainer.max_epochs="many": input should be a valid integer'),
@@ -114,19 +112,13 @@ def test_a_wrong_word_is_answered_with_the_right_one(
     answer: str,
     manifest_csv: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refusal: Callable[..., tuple[int, str]],
 ) -> None:
     if word == "trainer.accelerator=gpu" and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     corpus = [] if word == "data=manifest" else ["data=manifest", f"data.path={manifest_csv}"]
-    monkeypatch.setattr(sys, "argv", ["train.py", *corpus, "augment=none", word])
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as leave:
-        main()
-    said = capsys.readouterr().err
-    assert leave.value.code == 2, said
+    code, said = refusal("train", *corpus, "augment=none", word, cwd=tmp_path)
+    assert code == 2, said
     assert answer in said
     assert "Traceback" not in said
     assert "Error executing" not in said
