@@ -6,7 +6,7 @@ Every draw depends on (seed, epoch, clip, how often the clip came up in this epo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -36,17 +36,24 @@ class _Sometimes(Knobs):
         raise NotImplementedError
 
 
-class Gain(_Sometimes):
+class _BetweenLevels(_Sometimes):
+    """An augmentation with a level drawn between two, in dB."""
+
+    low_db: float
+    high_db: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low_db > self.high_db:
+            raise ValueError(f"low_db={self.low_db} is above high_db={self.high_db}")
+        return self
+
+
+class Gain(_BetweenLevels):
     """A random gain, as far as full scale allows; it matters to frontends with `level=none`."""
 
     low_db: float = Field(-12.0, description="lowest gain, dB")
     high_db: float = Field(6.0, description="highest gain, dB")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Gain:
-        if self.low_db > self.high_db:
-            raise ValueError(f"low_db={self.low_db} is above high_db={self.high_db}")
-        return self
 
     def draw(self, draws: Draws, samples: int, sample_rate: int) -> dict[str, Tensor]:
         """Draw `gain_db`."""
@@ -80,17 +87,11 @@ class Shift(_Sometimes):
         return shift(x, drawn["samples"])
 
 
-class Noise(_Sometimes):
+class Noise(_BetweenLevels):
     """White noise at a random signal-to-noise ratio."""
 
     low_db: float = Field(20.0, description="lowest signal-to-noise ratio, dB")
     high_db: float = Field(40.0, description="highest signal-to-noise ratio, dB")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Noise:
-        if self.low_db > self.high_db:
-            raise ValueError(f"low_db={self.low_db} is above high_db={self.high_db}")
-        return self
 
     def draw(self, draws: Draws, samples: int, sample_rate: int) -> dict[str, Tensor]:
         """Draw `snr_db`."""

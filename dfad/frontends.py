@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, Self
 
 import torch
 import torchaudio.functional as functional
@@ -155,21 +155,28 @@ class LogSpecKnobs(_StftKnobs):
         return nn.Sequential(transforms.Spectrogram(**self._stft()), _Log())
 
 
-class LFCCKnobs(_BandKnobs):
-    """Linear-frequency cepstral coefficients (Sahidullah, Kinnunen and Hanilçi, Interspeech 2015)."""
+class _CepstralKnobs(_BandKnobs):
+    """Options of cepstral coefficients; each has a scale of its own, so each is normalised by itself."""
 
-    name: Literal["lfcc"] = "lfcc"
     normalise: Literal["clip", "band", "none"] = Field(
         "band", description=FrontendKnobs.model_fields["normalise"].description
     )
-    n_filters: int = Field(70, ge=4, le=512, description="filters, evenly spaced")
-    n_coefficients: int = Field(60, ge=2, le=512, description="cepstral coefficients")
+    n_coefficients: int = Field(ge=2, le=512, description="cepstral coefficients")
 
     @model_validator(mode="after")
-    def _coefficients_fit(self) -> LFCCKnobs:
-        if self.n_coefficients > self.n_filters:
-            raise ValueError(f"n_coefficients={self.n_coefficients} is more than n_filters={self.n_filters}")
+    def _coefficients_fit(self) -> Self:
+        bands = self._bank().shape[1]
+        if self.n_coefficients > bands:
+            raise ValueError(f"n_coefficients={self.n_coefficients} is more than the {bands} bands")
         return self
+
+
+class LFCCKnobs(_CepstralKnobs):
+    """Linear-frequency cepstral coefficients (Sahidullah, Kinnunen and Hanilçi, Interspeech 2015)."""
+
+    name: Literal["lfcc"] = "lfcc"
+    n_filters: int = Field(70, ge=4, le=512, description="filters, evenly spaced")
+    n_coefficients: int = Field(60, ge=2, le=512, description="cepstral coefficients")
 
     def transform(self) -> nn.Module:
         """Make (batch, samples) → (batch, coefficients, frames)."""
@@ -182,21 +189,12 @@ class LFCCKnobs(_BandKnobs):
         return functional.linear_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_filters, self.sample_rate)
 
 
-class MFCCKnobs(_BandKnobs):
+class MFCCKnobs(_CepstralKnobs):
     """Mel-frequency cepstral coefficients (Davis and Mermelstein, 1980)."""
 
     name: Literal["mfcc"] = "mfcc"
-    normalise: Literal["clip", "band", "none"] = Field(
-        "band", description=FrontendKnobs.model_fields["normalise"].description
-    )
     n_mels: int = Field(80, ge=4, le=512, description="mel bands")
     n_coefficients: int = Field(40, ge=2, le=512, description="cepstral coefficients")
-
-    @model_validator(mode="after")
-    def _coefficients_fit(self) -> MFCCKnobs:
-        if self.n_coefficients > self.n_mels:
-            raise ValueError(f"n_coefficients={self.n_coefficients} is more than n_mels={self.n_mels}")
-        return self
 
     def transform(self) -> nn.Module:
         """Make (batch, samples) → (batch, coefficients, frames)."""

@@ -315,8 +315,8 @@ def test_options_survive_a_checkpoint(name):
         ("mfcc", {"n_mels": 256}, "bands hold no frequency"),
         ("lfcc", {"n_filters": 512}, "bands hold no frequency"),
         ("lfcc", {"f_min": 1000.0, "f_max": 1100.0}, "bands hold no frequency"),
-        ("lfcc", {"n_coefficients": 71}, "n_coefficients=71 is more than n_filters=70"),
-        ("mfcc", {"n_coefficients": 81}, "n_coefficients=81 is more than n_mels=80"),
+        ("lfcc", {"n_coefficients": 71}, "n_coefficients=71 is more than the 70 bands"),
+        ("mfcc", {"n_coefficients": 81}, "n_coefficients=81 is more than the 80 bands"),
         ("logmel", {"n_mel": 80}, "did you mean 'n_mels'"),
     ],
 )
