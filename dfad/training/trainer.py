@@ -51,6 +51,8 @@ def make_trainer(
     accelerator = accelerator_of(knobs)
     if accelerator == "cpu":
         keep_freed_memory()
+    # deterministic mode would also fill all fresh memory, to find those who read it unwritten: every step, for nothing
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if accelerator == "gpu" and knobs.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     return pl.Trainer(
