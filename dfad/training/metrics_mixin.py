@@ -47,7 +47,7 @@ class MetricsMixin(pl.LightningModule):
         running_loss.update(loss.detach(), weight=len(rows))
         accuracy.update((logits.detach() >= 0).long(), labels)
         self.log(f"{phase}/loss", running_loss, on_step=False, on_epoch=True, batch_size=len(rows))
-        self.log(f"{phase}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(rows), prog_bar=True)
+        self.log(f"{phase}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(rows))
         if phase != "train":
             self._seen[phase].append((rows.numpy(), logits.detach().float().cpu().numpy()))
 
@@ -67,7 +67,7 @@ class MetricsMixin(pl.LightningModule):
         table = self.tables[phase] = ScoreTable.of(self.manifest, rows, scores)
         values = summary(table.scores, table.labels).values
         for name in LOGGED:
-            self.log(f"{phase}/{name}", values[name], prog_bar=phase == "val" and name == "eer")
+            self.log(f"{phase}/{name}", values[name])
 
     def _gathered(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
         """The parts of all ranks; they need not be equally many."""
