@@ -33,7 +33,9 @@ class MetricsMixin(pl.LightningModule):
         self.tables: dict[str, ScoreTable] = {}
         # names of their own: a ModuleDict has methods called train and eval
         self.running_loss = nn.ModuleDict({f"{phase}_loss": MeanMetric(nan_strategy="disable") for phase in PHASES})
-        self.running_accuracy = nn.ModuleDict({f"{phase}_accuracy": BinaryAccuracy(validate_args=False) for phase in PHASES})
+        self.running_accuracy = nn.ModuleDict(
+            {f"{phase}_accuracy": BinaryAccuracy(validate_args=False) for phase in PHASES}
+        )
         self._seen: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {phase: [] for phase in PHASES}
 
     def observe(self, phase: str, loss: Tensor, logits: Tensor, labels: Tensor, rows: Tensor) -> None:
