@@ -29,9 +29,7 @@ class DeviceKnobs(Knobs):
     """Where the work is done."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field("auto", description="auto takes a GPU if there is one")
-    devices: int = Field(1, ge=1, description="devices per machine")
-    num_nodes: int = Field(1, ge=1, description="machines")
-    strategy: str = Field("auto", description="Lightning strategy; auto is DDP from two devices on")
+    devices: int = Field(1, ge=1, description="a process for each of them (DDP), all on this machine")
     deterministic: bool = Field(True, description="refuse operations that would give other numbers each time")
 
 
@@ -78,6 +76,17 @@ class TrainConfig(Knobs):
     @model_validator(mode="after")
     def _network_takes_the_features(self) -> TrainConfig:
         self.model.require(self.frontend)
+        return self
+
+    @model_validator(mode="after")
+    def _every_device_gets_its_share(self) -> TrainConfig:
+        batch, devices = self.data.batch_size, self.trainer.devices
+        if batch % devices:
+            near = [size for size in (batch // devices * devices, -(-batch // devices) * devices) if size]
+            raise ValueError(
+                f"data.batch_size={batch} is for all devices together and does not divide by "
+                f"trainer.devices={devices}; use data.batch_size={' or '.join(map(str, near))}"
+            )
         return self
 
     @model_validator(mode="after")

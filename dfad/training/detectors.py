@@ -76,7 +76,8 @@ class Detector(MetricsMixin):
         with nullcontext() if mixed else torch.autocast(self.device.type, enabled=False):
             logits = self(batch.features)
         loss = F.binary_cross_entropy_with_logits(logits, batch.label.float(), weight=self.class_weights[batch.label])
-        self.observe(phase, loss, logits, batch.label, batch.row)
+        repeated = phase != "train" and bool(batch.draw[0])  # to a rank without a batch of its own
+        self.observe(phase, loss, logits, batch.label, batch.row, counts=not repeated)
         return loss
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:

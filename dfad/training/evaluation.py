@@ -17,7 +17,8 @@ from dfad.errors import ConfigError, DataError
 from dfad.evaluate import evaluate
 from dfad.knobs import Knobs, Named
 from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
-from dfad.training.config import EvalConfig
+from dfad.training.config import DeviceKnobs, EvalConfig
+from dfad.training.ranks import Rank, together
 from dfad.training.runs import Run, environment
 from dfad.training.scoring import Screen, results_of, score, usable_clips
 from dfad.training.trainer import accelerator_of
@@ -54,10 +55,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     data = _data(config, run if in_run else None)
     manifest = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == manifest.digest()
-    if not own and SPLIT_NOTE in manifest.notes:
-        manifest, chosen = Manifest(manifest.frame, manifest.root), "all"
-    else:
-        manifest, chosen = manifest.only(manifest.rows(config.split)), config.split
+    chosen = "all" if not own and SPLIT_NOTE in manifest.notes else config.split
+    manifest = _chosen(manifest, chosen)
     if not len(manifest):
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
@@ -70,12 +69,30 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         place.write_json("environment.json", environment(0, accelerator_of(config.trainer)))
         screen.say(f"{len(manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
         usable = usable_clips(manifest, data, place, screen)
-        table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder)
+        details = {"checkpoint": str(path), "data": data.plain(), "devices": config.trainer.plain()}
+        skipped = sorted(set(manifest.ids) - set(usable.ids))
+        with together(config.trainer, "evaluate", **details, chosen=chosen, skipped=skipped) as rank:
+            table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
         table.write(place.folder / "scores.csv")
         found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
         results = results_of({chosen: found}, usable.notes)
         place.write_json("metrics.json", results)
     return Evaluated(place.folder, results, before=False)
+
+
+def follow(
+    rank: Rank, *, checkpoint: str, data: dict[str, Any], devices: dict[str, Any], chosen: str, skipped: list[str]
+) -> None:
+    """Do the share of another rank: score its batches of the clips that the first has chosen."""
+    knobs, path = _Data.read({"data": data}).data, Path(checkpoint)
+    usable = _chosen(knobs.manifest(), chosen).without(skipped)
+    rows = np.arange(len(usable))
+    score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank)
+
+
+def _chosen(manifest: Manifest, chosen: str) -> Manifest:
+    """The clips of a split, or `all`; a corpus that was dealt at random just now has no splits to speak of."""
+    return Manifest(manifest.frame, manifest.root) if chosen == "all" else manifest.only(manifest.rows(chosen))
 
 
 def _data(config: EvalConfig, run: Run | None) -> CorpusKnobs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from rich.markup import escape
 
 from dfad.clips import SPLITS, Manifest
 from dfad.corpora.check import fingerprint
-from dfad.errors import ConfigError, RunError
+from dfad.errors import RunError
 from dfad.evaluate import Evaluation, evaluate
 from dfad.scorer import Checkpoint, DetectorKnobs
-from dfad.training.config import DeviceKnobs, TrainConfig
+from dfad.scores import ScoreTable
+from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
+from dfad.training.ranks import Rank, together
 from dfad.training.runs import Run, changed, environment
-from dfad.training.scoring import Screen, results_of, score, usable_clips
+from dfad.training.scoring import SILENT, Screen, results_of, score, usable_clips
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
 
@@ -45,8 +47,6 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         DfadError: for anything that a user can put right.
     """
     accelerator = accelerator_of(config.trainer)
-    if config.trainer.devices * config.trainer.num_nodes > 1:
-        raise ConfigError("this version trains on one device; use trainer.devices=1 trainer.num_nodes=1")
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
     run = Run.of(config, fingerprint(manifest, screen.watch("looking at clips")), accelerator)
@@ -59,9 +59,19 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         usable = usable_clips(manifest, config.data, run, screen)
         usable.require_both_classes(SPLITS)
         screen.say(_counted(usable))
-        _fit(config, run, usable, screen, callbacks)
-        run.write_json("metrics.json", _results(config, run, usable))
+        detector = _new_detector(config, usable)  # before the others start: it may download weights
+        skipped = sorted(set(manifest.ids) - set(usable.ids))
+        with together(config.trainer, "train", config=config.plain(), folder=str(run.folder), skipped=skipped) as rank:
+            tables = _fit_and_score(config, run, usable, detector, rank, screen, callbacks)
+        run.write_json("metrics.json", _results(run, tables, detector.knobs, usable))
     return Trained(run, before=False)
+
+
+def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str]) -> None:
+    """Do the share of another rank; the first has looked at everything and writes what there is to write."""
+    knobs = TrainConfig.read(config)
+    usable = knobs.data.manifest().without(skipped)
+    _fit_and_score(knobs, Run(Path(folder)), usable, _new_detector(knobs, usable), rank, SILENT)
 
 
 def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -> None:
@@ -95,37 +105,54 @@ def _require_sound(checkpoint: Path) -> None:
         raise RunError(f"{error}\nthe run cannot go on; delete {checkpoint.parents[1]} and it begins anew") from None
 
 
-def _fit(config: TrainConfig, run: Run, manifest: Manifest, screen: Screen, callbacks: Sequence[Callback]) -> None:
+def _new_detector(config: TrainConfig, manifest: Manifest) -> Detector:
     rows = manifest.rows("train")
     attacks = sorted(set(manifest.frame["attack"].iloc[rows]) - {""})
-    knobs = DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks))
     detector = DETECTORS.get(config.model.name, Detector)(
-        knobs,
+        DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks)),
         config.trainer,
         seed=config.seed,
         class_weights=class_weights(manifest.labels[rows]) if config.data.balance == "loss" else (1.0, 1.0),
     )
     detector.manifest = manifest
+    return detector
+
+
+def _fit_and_score(
+    config: TrainConfig,
+    run: Run,
+    manifest: Manifest,
+    detector: Detector,
+    rank: Rank,
+    screen: Screen,
+    callbacks: Sequence[Callback] = (),
+) -> dict[str, ScoreTable]:
+    """Train, and score validation and test clips with the best weights.
+
+    The test set is touched here, once, and nowhere else.
+    """
     data = ClipDataModule(
         manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed
     )
     following = [Curves(run), EpochLines(screen.say), *callbacks]
-    trainer = make_fitting_trainer(config.trainer, run, following, say=screen.say, progress=screen.progress)
+    trainer = make_fitting_trainer(config.trainer, run, following, rank=rank, say=screen.say, progress=screen.progress)
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
     if trainer.received_sigterm:
         raise SystemExit(143)
+    best = Checkpoint.read(run.best)
+    return {
+        split: score(best, manifest, manifest.rows(split), config.data, config.trainer, run.folder, rank)
+        for split in ("val", "test")
+    }
 
 
-def _results(config: TrainConfig, run: Run, manifest: Manifest) -> dict[str, Any]:
-    """Score validation and test clips with the best weights; the test set is touched here, once, and nowhere else."""
-    checkpoint = Checkpoint.read(run.best)
-    devices = DeviceKnobs.read({k: v for k, v in config.trainer.plain().items() if k in DeviceKnobs.model_fields})
+def _results(run: Run, tables: Mapping[str, ScoreTable], knobs: DetectorKnobs, manifest: Manifest) -> dict[str, Any]:
+    """Store the scores, and give what they say."""
     threshold: float | None = None
     found: dict[str, Evaluation] = {}
-    for split in ("val", "test"):
-        table = score(checkpoint, manifest, manifest.rows(split), config.data, devices, run.folder)
-        (run.folder / "scores").mkdir(exist_ok=True)
+    (run.folder / "scores").mkdir(exist_ok=True)
+    for split, table in tables.items():
         table.write(run.folder / "scores" / f"{split}.csv")
-        found[split] = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
+        found[split] = evaluate(table, threshold=threshold, known_attacks=knobs.attacks)
         threshold = found["val"].values["eer_threshold"]
     return results_of(found, manifest.notes)

@@ -38,19 +38,22 @@ class MetricsMixin(pl.LightningModule):
         )
         self._seen: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {phase: [] for phase in PHASES}
 
-    def observe(self, phase: str, loss: Tensor, logits: Tensor, labels: Tensor, rows: Tensor) -> None:
-        """Take in one batch.
+    def observe(
+        self, phase: str, loss: Tensor, logits: Tensor, labels: Tensor, rows: Tensor, *, counts: bool = True
+    ) -> None:
+        """Take in one batch; one that does not count, as another rank has it too, only keeps the ranks in step.
 
         Shape:
             loss: (); logits, labels: (batch,) on the device; rows: (batch,) manifest rows, on the CPU
         """
         running_loss = cast(MeanMetric, self.running_loss[f"{phase}_loss"])
         accuracy = cast(BinaryAccuracy, self.running_accuracy[f"{phase}_accuracy"])
-        running_loss.update(loss.detach(), weight=len(rows))
-        accuracy.update((logits.detach() >= 0).long(), labels)
+        if counts:
+            running_loss.update(loss.detach(), weight=len(rows))
+            accuracy.update((logits.detach() >= 0).long(), labels)
         self.log(f"{phase}/loss", running_loss, on_step=False, on_epoch=True, batch_size=len(rows))
         self.log(f"{phase}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(rows))
-        if phase != "train":
+        if counts and phase != "train":
             self._seen[phase].append((rows.numpy(), logits.detach().float().cpu().numpy()))
 
     def on_validation_epoch_end(self) -> None:
@@ -66,6 +69,8 @@ class MetricsMixin(pl.LightningModule):
         parts = self._gathered(self._seen[phase])
         self._seen[phase] = []
         rows, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+        order = np.argsort(rows)
+        rows, scores = rows[order], scores[order]
         table = self.tables[phase] = ScoreTable.of(self.manifest, rows, scores)
         values = summary(table.scores, table.labels).values
         for name in LOGGED:

@@ -83,15 +83,18 @@ class EvalBatches(Sampler[list[Pick]]):
     """Every clip once, in manifest order, cropped at its start; whole batches are dealt to ranks.
 
     The batches are the same whatever the number of ranks, so the scores are too; no clip comes twice to fill a batch.
+    A rank for which none is left repeats the first one, marked by `draw` 1, because Lightning leaves a rank without
+    batches out of what the ranks do together at the end, and the others would wait for it for ever.
     """
 
     def __init__(self, rows: Sequence[int] | np.ndarray, *, batch_size: int, rank: int = 0, world: int = 1) -> None:
         batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
-        self.batches = batches[rank::world]
+        self.draw = int(bool(batches) and rank >= len(batches))
+        self.batches = batches[:1] if self.draw else batches[rank::world]
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[list[Pick]]:
         for batch in self.batches:
-            yield [Pick(int(row), 0, 0.0) for row in batch]
+            yield [Pick(int(row), self.draw, 0.0) for row in batch]

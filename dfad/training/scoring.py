@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import Detector
+from dfad.training.ranks import ALONE, Rank, threads
 from dfad.training.runs import Run
-from dfad.training.trainer import make_trainer
+from dfad.training.trainer import accelerator_of, make_trainer
 
 Watch = Callable[[str], Callable[[int, int], None]]  # a task's name → who is told (done, of all)
 
@@ -39,6 +41,9 @@ class Screen:
     say: Callable[[str], None]
     watch: Watch
     progress: bool
+
+
+SILENT = Screen(say=lambda line: None, watch=lambda name: lambda done, total: None, progress=False)
 
 
 def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen) -> Manifest:
@@ -83,9 +88,17 @@ def _bad_clips(manifest: Manifest, data: CorpusKnobs, screen: Screen) -> dict[st
 
 
 def score(
-    checkpoint: Checkpoint, manifest: Manifest, rows: np.ndarray, data: CorpusKnobs, devices: DeviceKnobs, folder: Path
+    checkpoint: Checkpoint,
+    manifest: Manifest,
+    rows: np.ndarray,
+    data: CorpusKnobs,
+    devices: DeviceKnobs,
+    folder: Path,
+    rank: Rank = ALONE,
 ) -> ScoreTable:
-    """Score every one of the given clips exactly once.
+    """Score every one of the given clips exactly once; every rank takes its share and gets the whole table.
+
+    On a CPU each process computes in one thread: sums over several are rounded in another way by their number.
 
     Raises:
         DataError: if any has no score, or two.
@@ -93,8 +106,9 @@ def score(
     detector = Detector.of(checkpoint)
     detector.manifest = manifest
     module = ClipDataModule(manifest, data=data, frontend=checkpoint.knobs.frontend, eval_rows=rows)
-    trainer = make_trainer(devices, folder=folder)
-    trainer.test(detector, datamodule=module, verbose=False)
+    trainer = make_trainer(devices, folder=folder, rank=rank)
+    with threads(1) if accelerator_of(devices) == "cpu" else nullcontext():
+        trainer.test(detector, datamodule=module, verbose=False)
     table = detector.tables["test"]
     table.require(manifest.frame["id"].iloc[rows])
     return table

@@ -17,7 +17,9 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from dfad.errors import ConfigError
 from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.memory import keep_freed_memory
+from dfad.training.norms import SyncedNorms
 from dfad.training.quiet import hush
+from dfad.training.ranks import ALONE, Rank
 from dfad.training.runs import Run
 
 CONSOLE_OPTIONS: dict[str, Any] = {"highlight": False, "soft_wrap": True}  # the progress bar sets them anew
@@ -28,21 +30,35 @@ def accelerator_of(knobs: DeviceKnobs) -> str:
     """The accelerator that will be used: `auto` takes a GPU if there is one.
 
     Raises:
-        ConfigError: if the one asked for is not there.
+        ConfigError: if the one asked for is not there, or not so often.
     """
-    there = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if knobs.accelerator == "auto":
-        return next(name for name in ("gpu", "mps", "cpu") if there[name])
-    if not there[knobs.accelerator]:
-        raise ConfigError(f"trainer.accelerator={knobs.accelerator}: there is none here; use trainer.accelerator=cpu")
-    return knobs.accelerator
+    there = {
+        "gpu": torch.cuda.device_count(),
+        "mps": int(torch.backends.mps.is_available()),
+        "cpu": os.cpu_count() or 1,
+    }
+    name = knobs.accelerator
+    if name == "auto":
+        name = "gpu" if there["gpu"] else "mps" if there["mps"] else "cpu"
+    if not there[name]:
+        raise ConfigError(f"trainer.accelerator={name}: there is none here; use trainer.accelerator=cpu")
+    if knobs.devices > there[name]:
+        unit = "core" if name == "cpu" else name
+        other = "" if name == "cpu" else ", or trainer.accelerator=cpu"
+        raise ConfigError(
+            f"trainer.devices={knobs.devices}: this machine has {there[name]} {unit}{'s' if there[name] > 1 else ''}; "
+            f"use trainer.devices={there[name]}{other}"
+        )
+    return name
 
 
 def make_trainer(
     knobs: DeviceKnobs,
     *,
     folder: Path,
+    rank: Rank = ALONE,
     callbacks: Sequence[Callback] = (),
+    plugins: Sequence[Any] = (),
     enable_progress_bar: bool = False,
     **more: Any,
 ) -> pl.Trainer:
@@ -58,8 +74,8 @@ def make_trainer(
     return pl.Trainer(
         accelerator=accelerator,
         devices=knobs.devices,
-        num_nodes=knobs.num_nodes,
-        strategy=knobs.strategy,
+        strategy="ddp" if rank.world > 1 else "auto",
+        plugins=[*rank.environment, *plugins],
         deterministic=knobs.deterministic,
         benchmark=False,
         logger=False,
@@ -75,7 +91,13 @@ def make_trainer(
 
 
 def make_fitting_trainer(
-    knobs: TrainerKnobs, run: Run, callbacks: Sequence[Callback], *, say: Callable[[str], None], progress: bool
+    knobs: TrainerKnobs,
+    run: Run,
+    callbacks: Sequence[Callback],
+    *,
+    rank: Rank = ALONE,
+    say: Callable[[str], None],
+    progress: bool,
 ) -> pl.Trainer:
     """Make a Trainer for training, with checkpoints in the run folder.
 
@@ -103,9 +125,10 @@ def make_fitting_trainer(
         return make_trainer(
             knobs,
             folder=run.folder,
+            rank=rank,
             callbacks=[*callbacks, *bar, *stopping, *checkpoints],
             enable_progress_bar=progress,
-            plugins=[_AtomicCheckpoints()],
+            plugins=[_AtomicCheckpoints(), *([SyncedNorms(accelerator_of(knobs))] if rank.world > 1 else [])],
             **fixed,
             **knobs.extra,
         )

@@ -1,0 +1,253 @@
+"""Several devices of one machine: a process for each, this one being rank 0; the others are started beside it.
+
+They take part in training and scoring only. Whatever is made once (manifest and scan, run folder, lock, results,
+report, dashboards) is made here, so that nothing has to be guarded against being done twice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
+from traceback import format_exc
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+
+from dfad.errors import ConfigError, DataError, DfadError
+from dfad.training.config import DeviceKnobs
+
+JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.evaluation"}  # modules with a function `follow`
+_GRACE_S = 20.0  # for rank 0 to notice by itself that another rank is gone
+_INTERNAL = 70  # exit code of a rank for an error that is no DfadError
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Which of the processes this is."""
+
+    number: int = 0
+    world: int = 1
+    port: int = 0  # where rank 0 waits for the others
+
+    @property
+    def environment(self) -> list[Any]:
+        """What Lightning's Trainer takes as `plugins`; nothing for a lone process."""
+        return [_Started(self)] if self.world > 1 else []
+
+
+ALONE = Rank()
+
+
+class _Started(ClusterEnvironment):
+    """Tells Lightning that all ranks have been started, and which one this is, without environment variables."""
+
+    def __init__(self, rank: Rank) -> None:
+        super().__init__()
+        self.rank = rank
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    @property
+    def main_address(self) -> str:
+        return "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        return self.rank.port
+
+    @staticmethod
+    def detect() -> bool:
+        return False
+
+    def world_size(self) -> int:
+        return self.rank.world
+
+    def set_world_size(self, size: int) -> None:
+        """It is known already."""
+
+    def global_rank(self) -> int:
+        return self.rank.number
+
+    def set_global_rank(self, rank: int) -> None:
+        """It is known already."""
+
+    def local_rank(self) -> int:
+        return self.rank.number
+
+    def node_rank(self) -> int:
+        return 0
+
+
+@contextmanager
+def together(devices: DeviceKnobs, job: str, **details: Any) -> Iterator[Rank]:
+    """Start the other ranks on a job, and end them with it.
+
+    Args:
+        devices: how many, and of which kind.
+        job: which of `JOBS` they follow.
+        details: plain data, the arguments of the job's `follow` after the rank.
+
+    Yields:
+        The rank of this process, 0.
+
+    Raises:
+        DfadError: what made another rank fail.
+    """
+    if devices.devices == 1:
+        yield ALONE
+        return
+    rank = Rank(0, devices.devices, _free_port())
+    with threads(torch.get_num_threads() // rank.world):
+        others = [_Other.start(Rank(number, rank.world, rank.port), job, details) for number in range(1, rank.world)]
+        done = threading.Event()
+        threading.Thread(target=_watch, args=(others, done), daemon=True).start()
+        try:
+            yield rank
+            _wait(others)
+        except DfadError:
+            raise
+        except Exception as error:
+            if cause := _cause(others, patience_s=5.0):
+                raise cause from error
+            raise
+        finally:
+            done.set()
+            for other in others:
+                other.end()
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+
+
+@dataclass
+class _Other:
+    """One of the other ranks: its process, and what it says when it fails."""
+
+    number: int
+    process: subprocess.Popen[str]
+    said: IO[bytes] = field(repr=False)
+
+    @classmethod
+    def start(cls, rank: Rank, job: str, details: dict[str, Any]) -> _Other:
+        home = str(Path(__file__).parents[2])
+        path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+        said = TemporaryFile()  # noqa: SIM115  # closed in `end`
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C is for rank 0, which ends the others
+        )
+        assert process.stdin is not None
+        task = {"rank": [rank.number, rank.world, rank.port], "job": job, "details": details}
+        process.stdin.write(json.dumps(task) + "\n")
+        process.stdin.flush()  # and stays open: its end tells that rank 0 is gone, however that happened
+        return cls(rank.number, process, said)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.process.poll())
+
+    def error(self) -> Exception:
+        self.said.seek(0)
+        text, code = self.said.read().decode(errors="replace").strip(), self.process.returncode
+        if code == _INTERNAL or code < 0 or not text:
+            return RuntimeError(f"rank {self.number} ended with code {code}\n{text}".rstrip())
+        return {2: ConfigError, 3: DataError}.get(code, DfadError)(text)
+
+    def end(self) -> None:
+        assert self.process.stdin is not None
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.said.close()
+
+
+def _wait(others: list[_Other]) -> None:
+    """Let the others end; they have done all that this process has, so it takes a moment at most."""
+    deadline = time.monotonic() + 60
+    for other in others:
+        try:
+            other.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return  # they are ended
+        if other.failed:
+            raise other.error()
+
+
+def _cause(others: list[_Other], *, patience_s: float) -> Exception | None:
+    """What made another rank fail, if that is why this one did: a broken connection is noticed first."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if failed := [other for other in others if other.failed]:
+            errors = [other.error() for other in failed]
+            return next((error for error in errors if isinstance(error, DfadError)), errors[0])
+        time.sleep(0.05)
+    return None
+
+
+def _watch(others: list[_Other], done: threading.Event) -> None:
+    """End this process if another rank failed and this one goes on waiting for it, as NCCL can for long."""
+    while not done.wait(0.5):
+        if failed := next((other for other in others if other.failed), None):
+            if not done.wait(_GRACE_S):
+                print(f"error {failed.error()}", file=sys.stderr, flush=True)
+                os._exit(failed.process.returncode if failed.process.returncode > 0 else 1)
+            return
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Compute in so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, number))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _follow() -> int:
+    """Be another rank: the task comes as a line of JSON, and when the input ends, so does this process."""
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+    rank = Rank(*task["rank"])
+    try:
+        with threads(torch.get_num_threads() // rank.world):
+            import_module(JOBS[task["job"]]).follow(rank, **task["details"])
+    except DfadError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except Exception:
+        print(format_exc(), file=sys.stderr)
+        return _INTERNAL
+    return 0
+
+
+if __name__ == "__main__":
+    code = _follow()
+    sys.stderr.flush()
+    os._exit(code)  # no waiting for rank 0 to take leave of the process group
