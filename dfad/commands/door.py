@@ -66,7 +66,7 @@ def guarded(work: Callable[[], object]) -> int:
     except SystemExit as leave:
         if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into a plain exit
             code, text = 130, STOPPED
-        elif type(leave).__name__ == "SIGTERMException" or leave.code == 143:
+        elif leave.code == 143:
             code, text = 143, STOPPED
         else:
             raise

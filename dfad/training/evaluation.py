@@ -69,9 +69,14 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         place.write_json("environment.json", environment(0, accelerator_of(config.trainer)))
         screen.say(f"{len(manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
         usable = usable_clips(manifest, data, place, screen)
-        details = {"checkpoint": str(path), "data": data.plain(), "devices": config.trainer.plain()}
-        skipped = sorted(set(manifest.ids) - set(usable.ids))
-        with together(config.trainer, "evaluate", **details, chosen=chosen, skipped=skipped) as rank:
+        details = {
+            "checkpoint": str(path),
+            "data": data.plain(),
+            "devices": config.trainer.plain(),
+            "chosen": chosen,
+            "skipped": sorted(set(manifest.ids) - set(usable.ids)),
+        }
+        with together(config.trainer, "evaluate", details) as rank:
             table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
         table.write(place.folder / "scores.csv")
         found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)

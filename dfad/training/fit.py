@@ -61,7 +61,8 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         screen.say(_counted(usable))
         detector = _new_detector(config, usable)  # before the others start: it may download weights
         skipped = sorted(set(manifest.ids) - set(usable.ids))
-        with together(config.trainer, "train", config=config.plain(), folder=str(run.folder), skipped=skipped) as rank:
+        details = {"config": config.plain(), "folder": str(run.folder), "skipped": skipped}
+        with together(config.trainer, "train", details) as rank:
             tables = _fit_and_score(config, run, usable, detector, rank, screen, callbacks)
         run.write_json("metrics.json", _results(run, tables, detector.knobs, usable))
     return Trained(run, before=False)
@@ -137,8 +138,6 @@ def _fit_and_score(
     following = [Curves(run), EpochLines(screen.say), *callbacks]
     trainer = make_fitting_trainer(config.trainer, run, following, rank=rank, say=screen.say, progress=screen.progress)
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
-    if trainer.received_sigterm:
-        raise SystemExit(143)
     best = Checkpoint.read(run.best)
     return {
         split: score(best, manifest, manifest.rows(split), config.data, config.trainer, run.folder, rank)

@@ -93,13 +93,13 @@ class _Started(ClusterEnvironment):
 
 
 @contextmanager
-def together(devices: DeviceKnobs, job: str, **details: Any) -> Iterator[Rank]:
+def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterator[Rank]:
     """Start the other ranks on a job, and end them with it.
 
     Args:
         devices: how many, and of which kind.
         job: which of `JOBS` they follow.
-        details: plain data, the arguments of the job's `follow` after the rank.
+        details: what the job's `follow` is given besides its rank, as plain data.
 
     Yields:
         The rank of this process, 0.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 import torch
@@ -79,7 +81,7 @@ def make_trainer(
         deterministic=knobs.deterministic,
         benchmark=False,
         logger=False,
-        callbacks=list(callbacks),
+        callbacks=[_Terminable(), *callbacks],
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         enable_progress_bar=enable_progress_bar,
         enable_model_summary=False,
@@ -134,6 +136,23 @@ def make_fitting_trainer(
         )
     except (TypeError, ValueError, MisconfigurationException) as error:
         raise ConfigError(f"trainer: {error}") from None
+
+
+class _Terminable(Callback):
+    """SIGTERM ends the process as Ctrl-C does: at once, as the run goes on after its last whole epoch.
+
+    Lightning's own handler waits for the batch to end, or, on several devices, for ranks that do not listen.
+    """
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _leave)
+
+    on_test_start = on_train_start
+
+
+def _leave(number: int, frame: Any) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 class _Patience(EarlyStopping):
