@@ -1,4 +1,4 @@
-"""What every network has: how it likes to be trained, and how it is built."""
+"""What every network has: how it likes to be trained, how it is built, what it begins with, and what of it stays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,25 @@ class NetworkKnobs(Knobs):
     def build(self, frontend: FrontendKnobs) -> nn.Module:
         """Make the network for the features of a frontend: features → (batch,) logits of bona fide.
 
+        Its weights are random: a checkpoint's are put into it, or `start` puts pretrained ones. It reads no file.
+
         Raises:
             ConfigError: if it cannot work on them.
         """
         raise NotImplementedError
+
+    def start(self, network: nn.Module) -> None:
+        """Put pretrained weights into a network that was just built; by default it stays as it is.
+
+        Raises:
+            DfadError: if they are not there, or do not fit.
+        """
+
+    def split(self, network: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+        """Cut a network of these options where its training begins: network(features) == rest(frozen(features)).
+
+        Returns:
+            The part before anything that is ever trained, which is always in eval mode, so that its outputs may be
+            kept; and the rest. Both are made of the network's own modules. None if there is no such part.
+        """
+        return None

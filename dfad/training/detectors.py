@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from math import cos, pi
 from typing import Any
@@ -15,6 +15,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from dfad.errors import DfadError
+from dfad.networks.vgg16 import VGG, VGG16Knobs
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import TrainerKnobs
 from dfad.training.datamodule import Batch
@@ -29,7 +30,7 @@ class Detector(MetricsMixin):
         trainer: schedule of the learning rate; None for a detector that is only evaluated.
         seed: of weights and dropout.
         class_weights: of spoof and bona fide in the loss.
-        network: a trained one; None makes a new one from the seed.
+        network: a trained one; None makes a new one, from the seed and any pretrained weights.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Detector(MetricsMixin):
         if network is None:
             torch.manual_seed(seed)
             network = knobs.model.build(knobs.frontend)
+            knobs.model.start(network)
         self.network = network
 
     @classmethod
@@ -95,11 +97,15 @@ class Detector(MetricsMixin):
             )
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
-        """Parameters with their learning rates; no weight decay on biases and norms, which have one dimension."""
-        model = self.knobs.model
-        trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        yield {"params": [p for p in trained if p.ndim > 1], "lr": model.lr, "weight_decay": model.weight_decay}
-        yield {"params": [p for p in trained if p.ndim <= 1], "lr": model.lr, "weight_decay": 0.0}
+        """Parameters with their learning rates; all that are ever trained, as the optimiser is made once."""
+        yield from self._groups(self.network.parameters(), self.knobs.model.lr)
+
+    def _groups(self, parameters: Iterable[nn.Parameter], lr: float) -> Iterator[dict[str, Any]]:
+        """Two groups at one learning rate; no weight decay on biases and norms, which have one dimension."""
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        decay = self.knobs.model.weight_decay
+        yield {"params": [p for p in trained if p.ndim > 1], "lr": lr, "weight_decay": decay}
+        yield {"params": [p for p in trained if p.ndim <= 1], "lr": lr, "weight_decay": 0.0}
 
     def configure_optimizers(self) -> Any:
         """AdamW, with linear warm-up and then a half cosine down to zero, per step."""
@@ -125,7 +131,32 @@ class CNNDetector(Detector):
     """Trains the convolutional network from scratch; one group of parameters, so nothing differs from the base."""
 
 
-DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector}  # any other network trains under `Detector` itself
+class VGG16Detector(Detector):
+    """Trains VGG16: head and backbone at learning rates of their own, and the backbone block by block if asked to."""
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """The head's, then those of the blocks that are ever trained."""
+        knobs, network = self._vgg()
+        yield from self._groups(network.head.parameters(), knobs.lr)
+        yield from self._groups(network.blocks.parameters(), knobs.backbone_lr)
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze what this epoch does not train: parameters without gradients, which AdamW leaves alone.
+
+        Only now, as whatever wraps the network for several devices before must see all that are ever trained.
+        """
+        knobs, network = self._vgg()
+        network.freeze(knobs.trained_in(self.current_epoch))
+
+    def _vgg(self) -> tuple[VGG16Knobs, VGG]:
+        knobs, network = self.knobs.model, self.network
+        assert isinstance(knobs, VGG16Knobs)
+        assert isinstance(network, VGG)
+        return knobs, network
+
+
+# any other network trains under `Detector` itself
+DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector, "vgg16": VGG16Detector}
 
 
 def class_weights(labels: np.ndarray) -> tuple[float, float]:

@@ -1,0 +1,115 @@
+"""Pretrained weights: torchvision's own from the internet, or a state dict from a file. Nothing read can run code."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from zipfile import ZipFile, is_zipfile
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from dfad.errors import ConfigError, DataError, RunError
+
+SHOWN = 3  # tensors that a message names, of each kind
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file of weights.
+
+    Raises:
+        ConfigError: if there is no such file.
+    """
+    _require(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def imagenet(variant: str) -> Path:
+    """The file of torchvision's ImageNet weights, in the folder where torch keeps such; downloaded if it is not there.
+
+    Raises:
+        DataError: if it cannot be downloaded, or is damaged.
+    """
+    from torchvision.models import get_model_weights  # here, as it takes a second
+
+    weights = get_model_weights(variant).DEFAULT
+    path = Path(torch.hub.get_dir(), "checkpoints", weights.url.rsplit("/", 1)[1])
+    prefix = path.stem.rsplit("-", 1)[1]  # torchvision's names end in the first digits of the checksum
+    if not path.is_file():
+        _download(weights.url, path, round(weights.meta["_file_size"] * 2**20), prefix)
+    if not sha256(path).startswith(prefix):
+        raise DataError(f"{path} is damaged: its checksum is another one; delete it, and it is downloaded again")
+    return path
+
+
+def _download(url: str, target: Path, size: int, prefix: str) -> None:
+    """Download a file whose checksum begins with a prefix; `size` in bytes is only told."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):  # ranks, or two runs, begin at once
+            if not target.is_file():
+                torch.hub.download_url_to_file(url, str(target), prefix, progress=sys.stderr.isatty())
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise DataError(
+            f"cannot download {url} ({size / 1e6:.0f} MB): {error}\n"
+            f"without internet, put that file into {target.parent}, or give it as model.pretrained=<path to "
+            f"{target.name}>; model.pretrained=none trains from scratch"
+        ) from None
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict, be it bare, under the key `state_dict`, or of a network that was wrapped for several devices.
+
+    Raises:
+        ConfigError: if there is no such file.
+        RunError: if it is damaged or something else.
+    """
+    _require(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True) if _whole(path) else None
+    except Exception:  # hostile bytes can raise anything
+        content = None
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise RunError(
+            f"model.pretrained={path} is damaged, or no state dict that can be loaded safely; "
+            "give one that torch.save(network.state_dict(), path) wrote"
+        )
+    return {str(name).removeprefix("module."): value for name, value in content.items()}
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigError(f"model.pretrained={path}: there is no such file; give imagenet, none or a file of weights")
+
+
+def _whole(path: Path) -> bool:
+    """Whether the checksums in a file are right, which torch does not look at; its older format has none."""
+    if not is_zipfile(path):
+        return True
+    with ZipFile(path) as file:
+        return file.testzip() is None
+
+
+def differences(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """Say what of the given tensors does not fit those that are wanted; nothing if they fit."""
+    missing = [name for name in wanted if name not in given]
+    unexpected = [name for name in given if name not in wanted]
+    other = [
+        f"{name} {tuple(given[name].shape)}, not {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    told = {"missing": missing, "unexpected": unexpected, "of another shape": other}
+    return [f"{kind}: {_first(names)}" for kind, names in told.items() if names]
+
+
+def _first(names: list[str]) -> str:
+    more = f" … and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return "; ".join(names[:SHOWN]) + more
