@@ -6,7 +6,7 @@ Every draw depends on (seed, epoch, clip, how often the clip came up in this epo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -134,11 +134,18 @@ class AugmentKnobs(Knobs):
     """What is done to training clips, in this order; null leaves an effect out."""
 
     name: Annotated[str, Free] = Field("none", description="of the preset; it has no effect by itself")
+    crop: Literal["random", "start"] = Field("start", description="which part of a longer clip an epoch hears")
     shift: Shift | None = None
     polarity: Polarity | None = None
     noise: Noise | None = None
     gain: Gain | None = None
     specaugment: SpecAugment | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether a clip comes out otherwise in every epoch."""
+        effects = (self.shift, self.polarity, self.noise, self.gain, self.specaugment)
+        return self.crop == "random" or any(effect is not None for effect in effects)
 
     def wave(self, wave: Tensor, draws: Draws, sample_rate: int) -> Tensor:
         """Augment waveforms.

@@ -47,6 +47,9 @@ class TrainerKnobs(DeviceKnobs):
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
     accumulate: int = Field(1, ge=1, description="batches per optimiser step")
+    keep_frozen: Annotated[bool, Free] = Field(
+        True, description="compute frozen blocks once for all epochs, where nothing random comes before them"
+    )
     extra: dict[str, Any] = Field({}, description="further arguments of Lightning's Trainer")
 
     @field_validator("extra")

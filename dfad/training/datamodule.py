@@ -19,6 +19,7 @@ from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
+from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
 
 
@@ -31,6 +32,8 @@ class Batch:
         row, draw: (batch,) int64, on the CPU; see `Pick`
         label: (batch,) int64; bona fide 1, spoof 0
         features: (batch, 1, bands, frames) float32, once the data module computed them on the device
+        frozen: (batch, …) float32, what the network's frozen part makes of them, where that is kept; there are then
+            neither samples nor features
     """
 
     wave: Tensor
@@ -38,6 +41,7 @@ class Batch:
     draw: Tensor
     label: Tensor
     features: Tensor | None = None
+    frozen: Tensor | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Move what the device needs; `row` and `draw` stay."""
@@ -45,18 +49,22 @@ class Batch:
             self,
             wave=self.wave.to(device, non_blocking=non_blocking),
             label=self.label.to(device, non_blocking=non_blocking),
+            frozen=None if self.frozen is None else self.frozen.to(device, non_blocking=non_blocking),
         )
 
     def pin_memory(self) -> Batch:
         """Lock the pages, so that the copy to a GPU runs beside its work."""
-        return replace(self, wave=self.wave.pin_memory(), label=self.label.pin_memory())
+        frozen = None if self.frozen is None else self.frozen.pin_memory()
+        return replace(self, wave=self.wave.pin_memory(), label=self.label.pin_memory(), frozen=frozen)
 
     def __len__(self) -> int:
         return len(self.row)
 
 
 class ClipDataset(Dataset[Any]):
-    """Decodes the crop of a clip that a `Pick` asks for."""
+    """Decodes the crop of a clip that a `Pick` asks for, or leaves that where outputs of the frozen part are kept."""
+
+    kept: Kept | None = None
 
     def __init__(self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits) -> None:
         self.manifest, self.limits = manifest, limits
@@ -64,6 +72,8 @@ class ClipDataset(Dataset[Any]):
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
 
     def __getitem__(self, pick: Pick) -> tuple[np.ndarray, Pick]:
+        if self.kept:
+            return _NO_SAMPLES, pick
         seconds = self.seconds[pick.row]
         wave = load(
             self.manifest.path(pick.row),
@@ -83,7 +93,11 @@ class ClipDataset(Dataset[Any]):
             row=torch.from_numpy(row),
             draw=torch.tensor([pick.draw for _, pick in items]),
             label=torch.from_numpy(self.manifest.labels[row].astype(np.int64)),
+            frozen=self.kept.of(row) if self.kept else None,
         )
+
+
+_NO_SAMPLES = np.empty(0, np.float32)
 
 
 class ClipDataModule(pl.LightningDataModule):
@@ -127,6 +141,7 @@ class ClipDataModule(pl.LightningDataModule):
                 seed=self.seed,
                 epoch=self._epoch,
                 balance=self.data.balance == "sampler",
+                crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,
             )
@@ -134,15 +149,17 @@ class ClipDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Every clip of the split `val` once."""
-        return self._eval_loader(self.manifest.rows("val"))
+        return self.eval_loader(self.manifest.rows("val"))
 
     def test_dataloader(self) -> DataLoader[Batch]:
         """Every clip to be tested once."""
-        return self._eval_loader(self.eval_rows)
+        return self.eval_loader(self.eval_rows)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment (in training) and compute the features, on the batch's device."""
         assert self.trainer is not None
+        if batch.frozen is not None:
+            return batch
         self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
         if not self.trainer.training:
             return replace(batch, features=self.frontend(batch.wave))
@@ -159,6 +176,10 @@ class ClipDataModule(pl.LightningDataModule):
         """Take that from a checkpoint."""
         self._first_epoch = state_dict["next_epoch"]
 
+    def keep(self, kept: Kept) -> None:
+        """Give what is kept instead of waveforms from now on, to training and validation."""
+        self.dataset.kept = kept
+
     def _epoch(self) -> int:
         """The epoch that is going on or about to begin.
 
@@ -168,7 +189,8 @@ class ClipDataModule(pl.LightningDataModule):
         progress = cast(_ProcessedTracker, self.trainer.fit_loop.epoch_progress.current)
         return max(self._first_epoch, progress.processed)
 
-    def _eval_loader(self, rows: np.ndarray) -> DataLoader[Batch]:
+    def eval_loader(self, rows: np.ndarray) -> DataLoader[Batch]:
+        """Every clip of some rows once."""
         assert self.trainer is not None
         rank, world = self.trainer.global_rank, self.trainer.world_size
         # no share of the batch size: a batch is what it is whatever the number of ranks
@@ -178,7 +200,9 @@ class ClipDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         workers = self.data.workers
-        if workers is None:
+        if self.dataset.kept:
+            workers = 0  # there is nothing to decode
+        elif workers is None:
             workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if on_gpu else 0
         return DataLoader(
             self.dataset,

@@ -51,6 +51,7 @@ class Detector(MetricsMixin):
             network = knobs.model.build(knobs.frontend)
             knobs.model.start(network)
         self.network = network
+        self.split = knobs.model.split(network)  # a tuple, so that its parts are not registered a second time
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Detector:
@@ -76,7 +77,11 @@ class Detector(MetricsMixin):
     def _step(self, phase: str, batch: Batch) -> Tensor:
         mixed = phase == "train"  # scores that choose or report anything are computed in float32
         with nullcontext() if mixed else torch.autocast(self.device.type, enabled=False):
-            logits = self(batch.features)
+            if batch.frozen is None:
+                logits = self(batch.features)
+            else:
+                assert self.split is not None
+                logits = self.split[1](batch.frozen).float()
         loss = F.binary_cross_entropy_with_logits(logits, batch.label.float(), weight=self.class_weights[batch.label])
         repeated = phase != "train" and bool(batch.draw[0])  # to a rank without a batch of its own
         self.observe(phase, loss, logits, batch.label, batch.row, counts=not repeated)

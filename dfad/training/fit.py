@@ -20,6 +20,7 @@ from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
+from dfad.training.frozen import keep_frozen
 from dfad.training.ranks import Rank, together
 from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Screen, results_of, score, usable_clips
@@ -49,7 +50,8 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     accelerator = accelerator_of(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
-    run = Run.of(config, fingerprint(manifest, screen.watch("looking at clips")), accelerator)
+    clips = fingerprint(manifest, screen.watch("looking at clips"))
+    run = Run.of(config, clips, accelerator)
     with run.working():
         if config.force and run.finished:
             run.clear()
@@ -61,18 +63,21 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         screen.say(_counted(usable))
         detector = _new_detector(config, usable)  # before the others start: it may download weights
         skipped = sorted(set(manifest.ids) - set(usable.ids))
-        details = {"config": config.plain(), "folder": str(run.folder), "skipped": skipped}
+        details = {"config": config.plain(), "folder": str(run.folder), "skipped": skipped, "clips": clips}
         with together(config.trainer, "train", details) as rank:
-            tables = _fit_and_score(config, run, usable, detector, rank, screen, callbacks)
+            keep = keep_frozen(config, usable, clips, detector.split, run.folder.name, screen)
+            tables = _fit_and_score(config, run, usable, detector, rank, screen, [*keep, *callbacks])
         run.write_json("metrics.json", _results(run, tables, detector.knobs, usable))
     return Trained(run, before=False)
 
 
-def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str]) -> None:
+def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str], clips: str) -> None:
     """Do the share of another rank; the first has looked at everything and writes what there is to write."""
     knobs = TrainConfig.read(config)
     usable = knobs.data.manifest().without(skipped)
-    _fit_and_score(knobs, Run(Path(folder)), usable, _new_detector(knobs, usable), rank, SILENT)
+    run, detector = Run(Path(folder)), _new_detector(knobs, usable)
+    keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
+    _fit_and_score(knobs, run, usable, detector, rank, SILENT, keep)
 
 
 def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -> None:

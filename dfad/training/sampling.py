@@ -21,7 +21,7 @@ class Pick(NamedTuple):
 
 
 class TrainBatches(Sampler[list[Pick]]):
-    """Shuffled batches of one epoch, crops at random places.
+    """Shuffled batches of one epoch.
 
     Args:
         rows: rows of the training clips in the manifest. Shape: (clips,)
@@ -30,6 +30,7 @@ class TrainBatches(Sampler[list[Pick]]):
         seed: of the run.
         epoch: tells the epoch whenever an iteration begins.
         balance: draw both classes alike; the rarer comes up several times, each time drawn afresh.
+        crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
     """
@@ -43,11 +44,12 @@ class TrainBatches(Sampler[list[Pick]]):
         seed: int,
         epoch: Callable[[], int],
         balance: bool = False,
+        crop: bool = True,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.rows, self.labels, self.batch_size = rows, labels, batch_size
-        self.seed, self.epoch, self.balance = seed, epoch, balance
+        self.seed, self.epoch, self.balance, self.crop = seed, epoch, balance, crop
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
@@ -56,7 +58,8 @@ class TrainBatches(Sampler[list[Pick]]):
     def __iter__(self) -> Iterator[list[Pick]]:
         epoch = self.epoch()
         order, draw = self._order(np.random.default_rng((self.seed, epoch)))
-        position = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw)).uniform("crop").numpy()
+        draws = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw))
+        position = draws.uniform("crop").numpy() if self.crop else np.zeros(len(order))
         mine = slice(self.rank, len(order) // self.world * self.world, self.world)
         picks = [
             Pick(*pick) for pick in zip(order[mine].tolist(), draw[mine].tolist(), position[mine].tolist(), strict=True)

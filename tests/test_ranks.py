@@ -1,0 +1,175 @@
+"""Several devices: real processes over gloo."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from dfad.clips import Manifest
+from dfad.errors import ConfigError, DataError
+from dfad.scores import ScoreTable
+from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
+from dfad.training.evaluation import evaluate_run
+from dfad.training.norms import SyncedNorms
+from dfad.training.ranks import ALONE, together
+from dfad.training.scoring import SILENT
+from dfad.training.trainer import accelerator_of
+from tests.conftest import SMALL
+from tests.test_resume import only_run, start, stop_after
+
+TWO = ("trainer.devices=2",)
+
+
+def scored(run: Path, data: dict[str, Any], devices: int) -> pd.DataFrame:
+    """Evaluate in this process, with others beside it; give the stored scores."""
+    trainer = {"accelerator": "cpu", "devices": devices}
+    config = EvalConfig.read({"run": str(run), "data": data, "trainer": trainer})
+    return ScoreTable.read(evaluate_run(config, SILENT).folder / "scores.csv").frame
+
+
+@pytest.mark.parametrize("clips", [1, 8, 13, 24])
+def test_scores_are_the_same_on_one_and_two_devices(
+    clips: int, trained: Path, manifest_csv: Path, tmp_path: Path
+) -> None:
+    whole = Manifest.read(manifest_csv)
+    path = tmp_path / "some.csv"
+    whole.frame.rename(columns={"id": "path"}).iloc[:clips].assign(split="test", label="real").to_csv(path, index=False)
+    data = {"name": "manifest", "path": str(path), "root": str(manifest_csv.parent), "batch_size": 8}
+    one, two = scored(trained, data, 1), scored(trained, data, 2)
+    assert two["id"].tolist() == whole.frame["id"].tolist()[:clips]
+    pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_two_devices_learn_what_one_learns(manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, "model.dropout=0", "trainer.max_epochs=2"]
+    weights = []
+    for home, more in (("one", ()), ("two", TWO)):
+        (tmp_path / home).mkdir()
+        done = dfad("train", *words, *more, cwd=tmp_path / home)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        assert done.stdout.count("epoch 2/2") == 1
+        last = only_run(tmp_path / home) / "checkpoints" / "last.ckpt"
+        weights.append(torch.load(last, weights_only=True)["state_dict"])
+    one, two = weights
+    assert one.keys() == two.keys()
+    for name in one:  # batch norm statistics among them
+        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda said, name=name: name + said)
+
+
+def test_another_rank_fails_with_a_line_of_its_own(trained: Path, manifest_csv: Path, tmp_path: Path) -> None:
+    frame = Manifest.read(manifest_csv).frame.rename(columns={"id": "path"}).assign(split="test")
+    frame["label"] = frame["label"].map({0: "spoof", 1: "real"})
+    frame["path"] = [str(manifest_csv.parent / path) for path in frame["path"]]
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    frame.loc[9, "path"] = str(broken)  # in the second batch, which is for the second rank
+    frame.to_csv(tmp_path / "broken.csv", index=False)
+    data = {"name": "manifest", "path": str(tmp_path / "broken.csv"), "batch_size": 8, "scan": False}
+    with pytest.raises(DataError, match=r"broken\.wav"):
+        scored(trained, data, 2)
+    assert not torch.distributed.is_initialized()
+
+
+def test_the_others_go_when_the_first_is_killed(manifest_csv: Path, tmp_path: Path) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, *TWO, "trainer.max_epochs=500"]
+    process = start(words, tmp_path)
+    children: list[int] = []
+
+    def note(line: str) -> bool:
+        children.extend(int(pid) for pid in ranks_below(process.pid))
+        return line.startswith("epoch")
+
+    assert process.stdout is not None
+    assert any(note(line) for line in process.stdout)
+    assert children
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < deadline, "another rank outlived the first"
+        time.sleep(0.1)
+
+
+def ranks_below(pid: int) -> list[str]:
+    return subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True).stdout.split()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text() if Path(f"/proc/{pid}").exists() else False
+
+
+def test_a_killed_run_on_two_devices_ends_like_an_undisturbed_one(
+    manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, *TWO, "augment=light", "model.dropout=0.5"]
+    for home in ("whole", "killed"):
+        (tmp_path / home).mkdir()
+    assert dfad("train", *words, cwd=tmp_path / "whole").returncode == 0
+    stop_after(start(words, tmp_path / "killed"), "epoch 2/4", signal.SIGKILL)
+    again = dfad("train", *words, cwd=tmp_path / "killed")
+    assert again.returncode == 0, again.stderr
+    assert "epoch 1/4" not in again.stdout
+    one, other = only_run(tmp_path / "whole"), only_run(tmp_path / "killed")
+    for name in ("curves.csv", "scores/val.csv", "scores/test.csv", "metrics.json"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_all_ranks(number: signal.Signals, code: int, manifest_csv: Path, tmp_path: Path) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, *TWO, "trainer.max_epochs=500"]
+    process = start(words, tmp_path)
+    said = stop_after(process, "epoch   2/500", number)
+    assert process.returncode == code, said
+    assert "the same command goes on" in said
+    assert "Traceback" not in said
+
+
+def test_more_devices_than_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"this machine has \d+ cores?; use trainer\.devices="):
+        accelerator_of(DeviceKnobs(accelerator="cpu", devices=100_000))
+
+
+def test_a_batch_that_does_not_divide(manifest_csv: Path) -> None:
+    values = {
+        "data": {"name": "manifest", "path": str(manifest_csv), "batch_size": 64},
+        "frontend": {"name": "logmel"},
+        "model": {"name": "cnn"},
+        "augment": {"name": "none"},
+        "trainer": {"devices": 3},
+    }
+    with pytest.raises(ConfigError, match=r"does not divide by trainer\.devices=3; use data\.batch_size=63 or 66"):
+        TrainConfig.read(values)
+
+
+def test_one_device_needs_no_other_process() -> None:
+    with together(DeviceKnobs(accelerator="cpu"), "train", {}) as rank:
+        assert rank is ALONE
+        assert rank.environment == []
+
+
+def test_norms_are_put_back_with_what_they_learned() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3))
+    norm, names = network[1], list(network.state_dict())
+    sync = SyncedNorms("cpu")
+    sync.apply(network)
+    assert network[1] is not norm
+    assert list(network.state_dict()) == names
+    network[1].running_mean += 1
+    sync.revert(network)
+    assert network[1] is norm
+    assert torch.equal(norm.running_mean, torch.ones(3))
