@@ -53,6 +53,11 @@ class Detector(MetricsMixin):
         self.network = network
         self.split = knobs.model.split(network)  # a tuple, so that its parts are not registered a second time
 
+    @property
+    def unfreezes(self) -> bool:
+        """Whether what is trained changes between epochs."""
+        return False
+
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Detector:
         """The detector of a checkpoint, to be evaluated."""
@@ -144,6 +149,11 @@ class VGG16Detector(Detector):
         knobs, network = self._vgg()
         yield from self._groups(network.head.parameters(), knobs.lr)
         yield from self._groups(network.blocks.parameters(), knobs.backbone_lr)
+
+    @property
+    def unfreezes(self) -> bool:
+        """Whether the backbone is trained block by block."""
+        return self._vgg()[0].unfreeze_every is not None
 
     def on_train_epoch_start(self) -> None:
         """Freeze what this epoch does not train: parameters without gradients, which AdamW leaves alone.

@@ -141,7 +141,15 @@ def _fit_and_score(
         manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed
     )
     following = [Curves(run), EpochLines(screen.say), *callbacks]
-    trainer = make_fitting_trainer(config.trainer, run, following, rank=rank, say=screen.say, progress=screen.progress)
+    trainer = make_fitting_trainer(
+        config.trainer,
+        run,
+        following,
+        rank=rank,
+        unfreezes=detector.unfreezes,
+        say=screen.say,
+        progress=screen.progress,
+    )
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
     best = Checkpoint.read(run.best)
     return {

@@ -61,6 +61,7 @@ def make_trainer(
     rank: Rank = ALONE,
     callbacks: Sequence[Callback] = (),
     plugins: Sequence[Any] = (),
+    unfreezes: bool = False,
     enable_progress_bar: bool = False,
     **more: Any,
 ) -> pl.Trainer:
@@ -76,7 +77,7 @@ def make_trainer(
     return pl.Trainer(
         accelerator=accelerator,
         devices=knobs.devices,
-        strategy="ddp" if rank.world > 1 else "auto",
+        strategy=f"ddp_find_unused_parameters_{str(unfreezes).lower()}" if rank.world > 1 else "auto",
         plugins=[*rank.environment, *plugins],
         deterministic=knobs.deterministic,
         benchmark=False,
@@ -98,6 +99,7 @@ def make_fitting_trainer(
     callbacks: Sequence[Callback],
     *,
     rank: Rank = ALONE,
+    unfreezes: bool = False,
     say: Callable[[str], None],
     progress: bool,
 ) -> pl.Trainer:
@@ -128,6 +130,7 @@ def make_fitting_trainer(
             knobs,
             folder=run.folder,
             rank=rank,
+            unfreezes=unfreezes,
             callbacks=[*callbacks, *bar, *stopping, *checkpoints],
             enable_progress_bar=progress,
             plugins=[_AtomicCheckpoints(), *([SyncedNorms(accelerator_of(knobs))] if rank.world > 1 else [])],
