@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from bench import epoch, memory
+from bench import devices, epoch, memory
 
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
+    "What the framework adds to a step (`python -m bench.devices`)": devices.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Protocol
 
 import lightning.pytorch as pl
 import numpy as np
@@ -27,7 +27,7 @@ from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataset
 from dfad.training.fit import train
 from dfad.training.sampling import Pick
-from dfad.training.scoring import Screen
+from dfad.training.scoring import SILENT
 
 CLIPS, SECONDS, RATE, ROUNDS = 2048, 2.0, 16000, 5
 
@@ -36,8 +36,8 @@ def main() -> list[str]:
     """Measure, and give lines of Markdown."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        config = configured(home, write_corpus(home))
-        pairs = list(interleaved(config))
+        config = configured(home, write_corpus(home, CLIPS))
+        pairs = list(interleaved(config, BareLoop(config), CLIPS))
         stages = stage_times(config)
     bare, ours = (median(rates) for rates in zip(*pairs, strict=True))
     lines = [
@@ -59,14 +59,14 @@ def main() -> list[str]:
     return lines + [f"| {name} | {1000 * seconds:.2f} |" for name, seconds in stages.items()]
 
 
-def write_corpus(home: Path) -> Path:
+def write_corpus(home: Path, clips: int) -> Path:
     """Noise will do: how long a step takes does not depend on what is heard."""
     random = np.random.default_rng(0)
     lines = ["path,label,split"]
-    for number in range(CLIPS + 8):
+    for number in range(clips + 8):
         name, label = f"{number}.wav", ("spoof", "bona-fide")[number % 2]
         soundfile.write(home / name, 0.1 * random.normal(size=round(SECONDS * RATE)), RATE)
-        lines.append(f"{name},{label},{'train' if number < CLIPS else ('val', 'test')[number // 4 % 2]}")
+        lines.append(f"{name},{label},{'train' if number < clips else ('val', 'test')[number // 4 % 2]}")
     (home / "manifest.csv").write_text("\n".join(lines) + "\n")
     return home / "manifest.csv"
 
@@ -85,9 +85,14 @@ def configured(home: Path, manifest: Path) -> TrainConfig:
     )
 
 
-def interleaved(config: TrainConfig) -> Iterator[tuple[float, float]]:
+class Bare(Protocol):
+    """A loop to be compared with."""
+
+    def epoch(self) -> float: ...
+
+
+def interleaved(config: TrainConfig, bare: Bare, clips: int) -> Iterator[tuple[float, float]]:
     """Clips per second of both loops, round by round."""
-    bare = BareLoop(config)
     rates: list[tuple[float, float]] = []
 
     class Timed(Callback):
@@ -101,9 +106,9 @@ def interleaved(config: TrainConfig) -> Iterator[tuple[float, float]]:
                 self.took = time.perf_counter() - self.began
 
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-            rates.append((CLIPS / bare.epoch(), CLIPS / self.took))
+            rates.append((clips / bare.epoch(), clips / self.took))
 
-    train(config, Screen(lambda line: None, lambda name: lambda done, total: None, progress=False), [Timed()])
+    train(config, SILENT, [Timed()])
     return iter(rates[1:])
 
 
@@ -117,7 +122,7 @@ class BareLoop:
         self.wave, self.label, self.size = batch.wave, batch.label.float(), config.data.batch_size
         self.clip = config.trainer.clip_norm or 0.0
         self.frontend = config.frontend.build()
-        self.network = config.model.build(config.frontend)
+        self.network: torch.nn.Module = config.model.build(config.frontend)
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=config.model.lr)
 
     def epoch(self) -> float:
@@ -126,6 +131,9 @@ class BareLoop:
         for rows in torch.randperm(len(self.wave)).split(self.size):
             self.step(self.wave[rows], self.label[rows])
         return time.perf_counter() - began
+
+    def end(self) -> None:
+        """There is nothing to end."""
 
     def step(self, wave: torch.Tensor, label: torch.Tensor) -> None:
         """Take one step."""

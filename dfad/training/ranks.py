@@ -110,7 +110,7 @@ def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterato
     if devices.devices == 1:
         yield ALONE
         return
-    rank = Rank(0, devices.devices, _free_port())
+    rank = Rank(0, devices.devices, free_port())
     with threads(torch.get_num_threads() // rank.world):
         others = [_Other.start(Rank(number, rank.world, rank.port), job, details) for number in range(1, rank.world)]
         done = threading.Event()
@@ -224,7 +224,8 @@ def threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
