@@ -20,7 +20,7 @@ import yaml
 STATUSES = ("finished", "running", "failed", "unfinished", "damaged")
 METRICS = ("val/cllr", "val/eer", "test/eer")  # those that are shown first; validation is what one may choose by
 FACTS = ("run", "status", "error", "when", "epochs", "clips")
-FREE = (  # options that cannot change a run's numbers, as the typed options mark them; with all below them
+FREE = (  # options that cannot change a run's numbers, as the typed options mark them
     *("runs", "force", "logger", "augment"),  # `augment` is the name of a preset, not what it does
     *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction"),
 )
@@ -46,14 +46,21 @@ def run_folders(home: Path) -> list[Path]:
 
 
 def differing(frame: pd.DataFrame) -> list[str]:
-    """The options in which runs differ, the most telling first: those that most of the runs have.
+    """The options in which runs differ, the most telling first: choices, then what differs without them.
 
-    What cannot change numbers tells nothing, but for the place of the data and the name of an augmentation.
+    What cannot change numbers tells nothing, but for the place of the data and the name of an augmentation. That a
+    run lacks an option tells nothing either where another choice of its group says why, as `model` does.
     """
-    telling = [name for name in _options(frame) if not _is_free(name) or name in ("augment", "data.path")]
-    varied = [name for name in telling if frame[name].map(repr).nunique() > 1]
-    first = {name: place for place, name in enumerate(("model", "frontend", "data", "augment"))}
-    return sorted(varied, key=lambda name: (first.get(name, len(first)), -frame[name].notna().sum()))
+    known = frame[frame["model"].notna()] if "model" in frame else frame  # of a damaged run nothing is
+    telling = [name for name in _options(known) if not _is_free(name) or name in ("augment", "data.path")]
+    values = {name: known[name].map(repr) for name in telling}
+    choice = [
+        name for name in ("model", "frontend", "data", "augment") if name in values and values[name].nunique() > 1
+    ]
+    below = {name for name in telling if "." in name and name.split(".")[0] in choice}
+    varied = [name for name in telling if len({*values[name]} - ({"nan"} if name in below else set())) > 1]
+    rest = sorted(set(varied) - set(choice), key=lambda name: (name in below, varied.index(name)))
+    return [*choice, *rest]
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
@@ -194,4 +201,4 @@ def _options(frame: pd.DataFrame) -> list[str]:
 
 
 def _is_free(name: str) -> bool:
-    return any(name == free or (name.startswith(f"{free}.") and free == "logger") for free in FREE)
+    return name in FREE or name.startswith("logger.")
