@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from torch import nn
 
 from dfad.__main__ import COMMANDS
@@ -35,9 +37,12 @@ def test_a_command_composes(line: str) -> None:
     if words[0] == "dfad":
         assert words[1] in COMMANDS
         return
-    overrides = [word for word in words[2:] if not word.startswith("--")]
+    overrides = [word for word in words[2:] if not word.startswith("-")]
+    swept = OverridesParser.create().parse_overrides(overrides) if "-m" in words else []
+    jobs = BasicSweeper.split_arguments(swept, None)[0] if swept else [overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        compose(Path(words[1]).stem, overrides)
+        for job in jobs:
+            compose(Path(words[1]).stem, job)
 
 
 def test_make_targets_exist() -> None:

@@ -1,4 +1,4 @@
-"""The front door of the Hydra commands: command line → typed options, errors → one clear line and an exit code."""
+"""The front door of the Hydra commands: command line → typed options, for one job or a sweep of them."""
 
 from __future__ import annotations
 
@@ -10,72 +10,90 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
-from dfad.errors import DfadError, did_you_mean
+from dfad.commands.guard import Failure, attempt, guarded
+from dfad.commands.sweep import Sweep
+from dfad.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # wheel, or source tree
 
-STOPPED = "the same command goes on after the last whole epoch"
 _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
-_TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
+_SWEEP = ("-m", "--multirun")
 
 
-def enter(command: Callable[[dict[str, Any]], None], config_name: str) -> NoReturn:
+def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) -> NoReturn:
     """Run a command on the configuration that Hydra composes from the command line, and exit.
 
     Args:
-        command: takes the configuration as plain values.
+        command: takes the configuration as plain values, and gives the run folder if it trained one.
         config_name: the primary configuration in conf/.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall hand us its errors instead of printing them
-    codes: list[int] = []
+    typed = sorted(sys.argv[1:], key=lambda word: word not in _SWEEP)  # argparse takes -m at the ends only
+    sys.argv[1:] = [_as_addition(word) for word in typed]
+    sweep = Sweep([word for word in typed if word not in _SWEEP])
+    failures: list[Failure | None] = []
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
     def compose(config: DictConfig) -> None:
-        def work() -> None:
-            plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
-            assert isinstance(plain, dict)
-            command(_without_missing({str(key): value for key, value in plain.items()}))
-
-        codes.append(guarded(work))  # in here, as Hydra announces every error that it sees
-
-    sys.argv[1:] = [_as_addition(word) for word in sys.argv[1:]]
-    sys.exit(guarded(compose) or max(codes, default=0))
-
-
-def guarded(work: Callable[[], object]) -> int:
-    """Do the work; print what a user can act on without a traceback, and give the exit code."""
-    if os.environ.get(_TRACEBACK) == "1":
-        work()
-        return 0
-    try:
-        work()
-    except DfadError as error:
-        code, text = error.exit_code, str(error)
-    except MissingConfigException as error:
-        code, text = 2, _unknown_choice(error)
-    except (HydraException, OmegaConfBaseException) as error:
-        code, text = 2, str(error).replace("++", "").split("\nSee https")[0]
-    except KeyboardInterrupt:
-        code, text = 130, STOPPED
-    except SystemExit as leave:
-        if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into a plain exit
-            code, text = 130, STOPPED
-        elif leave.code == 143:
-            code, text = 143, STOPPED
+        # errors are told in here, as Hydra announces every one that it sees
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            count, varied = _swept(sys.argv[1:])
+            job = [word.removeprefix("++") for word in HydraConfig.get().overrides.task]
+            shown = [word for word in job if word.split("=")[0] in varied]
+            sweep.job(lambda: _plain(config), command, words=shown, count=count)
         else:
-            raise
-    else:
-        return 0
-    console = Console(stderr=True, highlight=False)
-    console.print("[yellow]stopped[/]" if text is STOPPED else "[bold red]error[/]", end=" ")
-    console.print(text, markup=False, soft_wrap=True)
-    return code
+            failures.append(attempt(lambda: command(_plain(config))))
+
+    code = guarded(lambda: _our_errors(compose))
+    codes = [failure.exit_code for failure in failures if failure]
+    sys.exit(code or max([*codes, sweep.finish()]))
+
+
+def _our_errors(compose: Callable[[], None]) -> None:
+    """Say what Hydra finds wrong with the command line as an error of ours."""
+    try:
+        compose()
+    except MissingConfigException as error:
+        raise ConfigError(_unknown_choice(error)) from error
+    except OverrideParseException as error:
+        raise ConfigError(_unreadable(error)) from error
+    except OSError as error:  # those of the jobs are told already: this is the folder of the sweep
+        raise ConfigError(f"cannot write to {error.filename}; choose another folder, runs=…") from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(str(error).replace("++", "").split("\nSee https")[0]) from error
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, without the keys that the YAML marks as mandatory and nobody gave."""
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error)) from error
+    assert isinstance(plain, dict)
+    return _without_missing({str(key): value for key, value in plain.items()})
+
+
+def _swept(words: list[str]) -> tuple[int, set[str]]:
+    """How many jobs a sweep has, and which keys it varies, from the words that Hydra was given."""
+    params = HydraConfig.get().sweeper.get("params") or {}
+    words = [f"{key}={value}" for key, value in params.items()] + [word for word in words if "=" in word]
+    values = {
+        override.get_key_element().removeprefix("++"): len(list(override.sweep_string_iterator()))
+        for override in OverridesParser.create().parse_overrides(words)
+        if override.is_sweep_override()
+    }
+    count = 1
+    for choices in values.values():
+        count *= choices
+    return count, set(values)
 
 
 def _as_addition(word: str) -> str:
@@ -94,7 +112,6 @@ def _as_addition(word: str) -> str:
 
 
 def _without_missing(value: Any) -> Any:
-    """Drop the keys that the YAML marks as mandatory and nobody gave: the options then name them."""
     if isinstance(value, dict):
         return {key: _without_missing(inner) for key, inner in value.items() if inner != "???"}
     return value
@@ -106,3 +123,9 @@ def _unknown_choice(error: MissingConfigException) -> str:
     if not options or not group:
         return str(error)
     return f"{group}={choice}: there is no such configuration; {did_you_mean(choice, options)}"
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    found = error.message.split("\nSee https")[0].splitlines()[-1].split(" expecting ")[0].strip(" ^")
+    word = error.override.removeprefix("++")
+    return f"cannot read {word}: write key=value, a list as 'key=[1,2]', two as 'key=[1,2],[3]'; found: {found}"

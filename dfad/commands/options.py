@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dfad.commands.door import guarded
+from dfad.commands.guard import guarded
 from dfad.errors import ConfigError, did_you_mean
 from dfad.knobs import Knobs, Named, knobs_in
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import rich
 from rich.markup import escape
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from dfad.report.board import METRICS, metric_cell
 from dfad.training.scoring import Screen
 from dfad.training.trainer import CONSOLE_OPTIONS
 
@@ -39,6 +40,7 @@ CONSOLE = rich.get_console()  # the one that Lightning's progress bar uses too, 
 
 def screen() -> Screen:
     """The screen of a command that a person runs; what it says is logged too."""
+    _Bar.end()  # one that an earlier job of a sweep left as it failed
     log = logging.getLogger("dfad")
     log.setLevel(logging.INFO)
 
@@ -83,6 +85,12 @@ def result_rows(
     return rows
 
 
+def result_line(results: Mapping[str, Any]) -> str:
+    """The few results by which the jobs of a sweep are compared."""
+    values: Mapping[str, float | None] = results["values"]
+    return "  ".join(f"{key} {metric_cell(value)}" for key in METRICS if (value := values.get(key)) is not None)
+
+
 def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     """Print the table of results and its notes."""
     table = Table(title_justify="left")
@@ -102,9 +110,18 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
 class _Bar:
     """Progress of one task: a bar once the work has taken a moment, gone when it is done; in a file, one line."""
 
+    on: ClassVar[Progress | None] = None  # a screen has one at a time
+
     def __init__(self, name: str) -> None:
         self.name, self.began, self.told = name, time.monotonic(), False
         self.bar: Progress | None = None
+
+    @classmethod
+    def end(cls) -> None:
+        """Take away the bar that is on."""
+        if cls.on:
+            cls.on.stop()
+        cls.on = None
 
     def __call__(self, done: int, total: int) -> None:
         if not self.told and done < total and time.monotonic() - self.began >= QUICK_S:
@@ -114,9 +131,10 @@ class _Bar:
                 self.bar = Progress(*columns, console=CONSOLE, transient=True)
                 self.bar.add_task(self.name)
                 self.bar.start()
+                _Bar.on = self.bar
             else:
                 CONSOLE.print(f"{self.name}: {total} clips")
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=done, total=total)
             if done >= total:
-                self.bar.stop()
+                _Bar.end()

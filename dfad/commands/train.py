@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dfad.commands.door import enter
+from dfad.commands.sweep import sweep_name
 
 if TYPE_CHECKING:
     from dfad.clips import Manifest
@@ -17,11 +19,11 @@ def main() -> NoReturn:
     enter(run, "train")
 
 
-def run(values: dict[str, Any]) -> None:
-    """Train as configured, print the results and say where the report lies."""
+def run(values: dict[str, Any]) -> Path:
+    """Train as configured, print the results, say where the report lies, and give the run folder."""
     from rich.markup import escape
 
-    from dfad.commands.screen import result_rows, screen, show_results
+    from dfad.commands.screen import result_line, result_rows, screen, show_results
     from dfad.report.run import write_report
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
@@ -31,15 +33,19 @@ def run(values: dict[str, Any]) -> None:
     done = train(config, here)
     folder = done.run.folder
     results = done.run.read_json("metrics.json")
-    if done.before:
+    if done.before and not sweep_name():
         here.say(f"run [bold]{escape(str(folder))}[/] is finished already; force=true trains it again")
     if not done.before or not (folder / "report.html").is_file():
         with done.run.working():
             skipped = done.run.read_json("manifest.json")["skipped"]
             examples = _examples(config, config.data.manifest().without(skipped))
             write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=examples)
-    show_results(results, ("val", "test"))
-    here.say(f"report {escape(str(folder / 'report.html'))}")
+    if sweep_name():  # a line will do: the sweep ends with a table of its own
+        here.say(f"{'finished already' if done.before else 'done'} {escape(str(folder))}  {result_line(results)}")
+    else:
+        show_results(results, ("val", "test"))
+        here.say(f"report {escape(str(folder / 'report.html'))}")
+    return folder
 
 
 def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:

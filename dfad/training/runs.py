@@ -112,6 +112,7 @@ class Run:
                 with self._disk_errors():
                     yield
             except Exception as error:
+                error.add_note(str(self.folder))  # a sweep writes down where it failed
                 with suppress(OSError):
                     text = str(error) if isinstance(error, DfadError) else format_exc()
                     self.write_text("error.txt", text + "\n")

@@ -1,0 +1,76 @@
+"""Doing a command's work: whatever goes wrong becomes one clear line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from rich.console import Console
+
+from dfad.errors import DfadError
+
+STOPPED = "the same command goes on after the last whole epoch"
+_TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, once it has been told."""
+
+    exit_code: int
+    text: str
+
+
+def guarded(work: Callable[[], object]) -> int:
+    """Do the work, print what a user can act on without a traceback, and give the exit code.
+
+    SIGTERM ends it at once, as Ctrl-C does: files are whole or not there at all.
+    """
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        failure = attempt(work)
+    except KeyboardInterrupt:
+        return _stopped(130)
+    except SystemExit as leave:
+        if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into a plain exit
+            return _stopped(130)
+        if leave.code == 143:
+            return _stopped(143)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+    return failure.exit_code if failure else 0
+
+
+def attempt(work: Callable[[], object]) -> Failure | None:
+    """Do the work, and tell an error; what stops the whole command passes through."""
+    try:
+        work()
+    except DfadError as error:
+        if os.environ.get(_TRACEBACK) == "1":
+            traceback.print_exc()
+        _tell("[bold red]error[/]", str(error))
+        return Failure(error.exit_code, str(error))
+    except Exception as error:  # a fault of ours: all that is known of it, for a report
+        traceback.print_exc()
+        return Failure(1, f"{type(error).__name__}: {error}")
+    return None
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise SystemExit(143)
+
+
+def _stopped(code: int) -> int:
+    _tell("[yellow]stopped[/]", STOPPED)
+    return code
+
+
+def _tell(what: str, text: str) -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(what, end=" ")
+    console.print(text, markup=False, soft_wrap=True)

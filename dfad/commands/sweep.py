@@ -1,0 +1,136 @@
+"""Sweeps: many jobs in one command, each by itself, with a record of what became of them and a table at the end."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dfad.commands.guard import attempt
+from dfad.errors import RunError
+
+RECORDS = ".sweeps"  # in the folder of runs
+_Values = dict[str, Any]
+_current: str | None = None
+
+
+def sweep_name() -> str | None:
+    """The name of the sweep to which the job that is on belongs; None outside of one."""
+    return _current
+
+
+class Sweep:
+    """What became of the jobs of one command.
+
+    Args:
+        words: the command line as typed, less `-m`: the same words are the same sweep.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self.name = f"sweep-{hashlib.sha256(json.dumps(self.words).encode()).hexdigest()[:8]}"
+        self.jobs: list[dict[str, Any]] = []  # overrides, run, exit_code, error
+        self.home: Path | None = None  # the folder of runs
+        self._done: dict[str, dict[str, Any]] = {}  # configuration → job
+
+    def job(
+        self, values: Callable[[], _Values], command: Callable[[_Values], Path | None], *, words: list[str], count: int
+    ) -> None:
+        """Do one job by itself, and write down what became of it.
+
+        Args:
+            values: gives the job's configuration.
+            command: does the work, and gives the run folder if it trained one.
+            words: those of its options that the sweep varies.
+            count: how many jobs the sweep has.
+        """
+        from rich import get_console
+
+        say = partial(get_console().print, markup=False, highlight=False, soft_wrap=True)
+        say(f"[{len(self.jobs) + 1}/{count}] {' '.join(words)}")
+        job: dict[str, Any] = {"overrides": words, "run": None, "exit_code": 0, "error": None}
+
+        def work() -> None:
+            given = values()
+            if "runs" in given and self.home is None:
+                self.home = Path(str(given["runs"]))
+            same = self._done.setdefault(json.dumps(given, sort_keys=True), job)
+            if same is not job:
+                job.update({**same, "overrides": words})
+                say(f"the same as job {self.jobs.index(same) + 1}")
+                return
+            try:
+                folder = command(given)
+            except Exception as error:  # a run folder writes its name on what goes wrong in it
+                job["run"] = next((note for note in getattr(error, "__notes__", ()) if Path(note).is_dir()), None)
+                raise
+            job["run"] = str(folder) if folder else None
+
+        with self._named(), isolated():
+            failure = attempt(work)
+        if failure:
+            job.update(exit_code=failure.exit_code, error=failure.text)
+        self.jobs.append(job)
+        self._write(count)
+
+    def finish(self) -> int:
+        """Print the table of the sweep, and give the exit code: the highest of its jobs."""
+        if self.jobs and self.home:
+            from dfad.commands.tables import show_sweep
+
+            show_sweep(self.jobs, self.name)
+        return max((int(job["exit_code"]) for job in self.jobs), default=0)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        global _current
+        _current = self.name
+        try:
+            yield
+        finally:
+            _current = None
+
+    def _write(self, count: int) -> None:
+        """Store the record, whole or not at all."""
+        if self.home is None:
+            return
+        path = self.home / RECORDS / f"{self.name}.json"
+        content = {"format": 1, "words": self.words, "count": count, "jobs": self.jobs}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+            part.replace(path)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise RunError(f"cannot write to {path.parent}: {reason}; choose another folder, runs=…") from None
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Give a job the process as it was before the first, and free what it leaves.
+
+    What Lightning and we set for a job: environment variables, the refusal of operations that are not deterministic,
+    the state of the random numbers, filters of warnings.
+    """
+    import torch
+
+    environment, threads = dict(os.environ), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    try:
+        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+        gc.collect()  # trainer, detector and data module hold each other
+        torch.cuda.empty_cache()  # nothing, unless a GPU was used

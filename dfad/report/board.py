@@ -1,0 +1,204 @@
+"""The table of all runs, from the files in their folders; needs pandas and YAML, so that it is there at once.
+
+A row per run, a column per fact: `run`, `status`, `error`, `when`, `epochs`, `clips`, every option under the key that
+one types (`model`, `model.lr`, `seed`) and every metric under its name in `metrics.json` (`val/eer`). An option or
+metric that a run does not have is NaN; only names of metrics hold a slash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+STATUSES = ("finished", "running", "failed", "unfinished", "damaged")
+METRICS = ("val/cllr", "val/eer", "test/eer")  # those that are shown first; validation is what one may choose by
+FACTS = ("run", "status", "error", "when", "epochs", "clips")
+FREE = (  # options that cannot change a run's numbers, as the typed options mark them
+    *("runs", "force", "logger", "augment"),  # `augment` is the name of a preset, not what it does
+    *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction"),
+)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
+
+
+def read_board(folders: Iterable[Path]) -> pd.DataFrame:
+    """Read run folders, each of them once; one that cannot be read has the status `damaged` and the reason."""
+    rows = [_row(folder) for folder in folders]
+    frame = pd.DataFrame(rows, dtype=object)  # numbers stay as they are written, whatever other runs have
+    for name in (*FACTS, *METRICS):
+        if name not in frame:
+            frame[name] = None
+    metrics = [name for name in frame.columns if "/" in name]
+    options = [name for name in frame.columns if name not in (*FACTS, *metrics)]
+    frame[metrics] = frame[metrics].apply(pd.to_numeric, errors="coerce")
+    return frame[["run", "status", *options, *metrics, *FACTS[2:]]]
+
+
+def run_folders(home: Path) -> list[Path]:
+    """The folders of runs in the folder of all runs; hidden ones are none."""
+    return sorted(path for path in home.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def differing(frame: pd.DataFrame) -> list[str]:
+    """The options in which runs differ, the most telling first: choices, then what differs without them.
+
+    What cannot change numbers tells nothing, but for the place of the data and the name of an augmentation. That a
+    run lacks an option tells nothing either where another choice of its group says why, as `model` does.
+    """
+    known = frame[frame["model"].notna()] if "model" in frame else frame  # of a damaged run nothing is
+    telling = [name for name in _options(known) if not _is_free(name) or name in ("augment", "data.path")]
+    values = {name: known[name].map(repr) for name in telling}
+    choice = [
+        name for name in ("model", "frontend", "data", "augment") if name in values and values[name].nunique() > 1
+    ]
+    below = {name for name in telling if "." in name and name.split(".")[0] in choice}
+    varied = [name for name in telling if len({*values[name]} - ({"nan"} if name in below else set())) > 1]
+    rest = sorted(set(varied) - set(choice), key=lambda name: (name in below, varied.index(name)))
+    return [*choice, *rest]
+
+
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per configuration: mean and standard deviation of each metric over the finished runs that share it.
+
+    Returns:
+        The options but the seed, `seeds` (how many runs), and per metric two columns: `val/eer`, its mean, and
+        `val/eer sd`, with n − 1; NaN for one run.
+    """
+    done = frame[frame["status"] == "finished"]
+    options = [name for name in _options(done) if name != "seed"]
+    alike = ["status", "clips", *(name for name in options if not _is_free(name))]
+    keys = [repr(values) for values in done[alike].itertuples(index=False, name=None)]
+    key = pd.Series(keys, done.index, dtype=object)
+    metrics = [name for name in done.columns if "/" in name]
+    groups = done[metrics].groupby(key, sort=False)
+    means, sds = groups.mean(), groups.std(ddof=1)
+    spread = [part for name in metrics for part in (means[name], sds[name].rename(f"{name} sd"))]
+    first = done.loc[~key.duplicated(), options].set_axis(means.index)
+    return pd.concat([first, groups.size().rename("seeds"), *spread], axis=1).reset_index(drop=True)
+
+
+def ordered(frame: pd.DataFrame, key: str, *, descending: bool = False) -> pd.DataFrame:
+    """The rows in the order of a column: by number where it has any, else by text; those without it last."""
+    numbers = pd.to_numeric(frame[key], errors="coerce")
+    values = numbers if numbers.notna().any() else frame[key].astype(str).where(frame[key].notna())
+    order = values.sort_values(ascending=not descending, na_position="last", kind="stable").index
+    return frame.loc[order]
+
+
+def cell(value: Any) -> str:
+    """A value of the board as people read it.
+
+    >>> [cell(value) for value in (0.25, 1e-05, 3, True, None, float("nan"), "[4,8]")]
+    ['0.25', '1e-05', '3', 'true', 'null', '', '[4,8]']
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.6g}"
+    return str(value)
+
+
+def metric_cell(mean: float, sd: float = float("nan")) -> str:
+    """A metric as people read it, with its spread if it has one.
+
+    >>> metric_cell(0.25), metric_cell(0.25, 0.125), metric_cell(float("nan"))
+    ('0.2500', '0.2500 ± 0.1250', '')
+    """
+    if mean != mean:
+        return ""
+    return f"{mean:.4f}" + (f" ± {sd:.4f}" if sd == sd else "")
+
+
+def text_table(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
+    """The columns as people read them: a metric with its spread in one."""
+    shown = {}
+    for name in columns:
+        if "/" in name and not name.endswith(" sd"):
+            sd = frame.get(f"{name} sd", pd.Series(float("nan"), frame.index))
+            shown[name] = [metric_cell(*pair) for pair in zip(frame[name], sd, strict=True)]
+        else:
+            shown[name] = [cell(value) for value in frame[name]]
+    return pd.DataFrame(shown, dtype=object)
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """All that is known of one run."""
+    row: dict[str, Any] = {"run": folder.name}
+    try:
+        finished = (folder / "metrics.json").is_file()
+        failed = (folder / "error.txt").is_file()
+        running = not finished and _locked(folder / ".lock")
+        row["status"] = next(
+            name for name, holds in zip(STATUSES, (finished, running, failed, True), strict=False) if holds
+        )
+        if (folder / "config.yaml").is_file():
+            config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), _Loader)
+            row |= _flat("", _mapping(config, "config.yaml"))
+        elif not failed and not running:
+            raise ValueError("no config.yaml: not a run, or one that was cut off as it began")
+        if finished:
+            metrics = _mapping(json.loads((folder / "metrics.json").read_text(encoding="utf-8")), "metrics.json")
+            row |= dict(_mapping(metrics.get("values"), "metrics.json"))
+        if failed and not finished:
+            row["error"] = (folder / "error.txt").read_text(encoding="utf-8").strip().split("\n")[0]
+        if (folder / "manifest.json").is_file():
+            manifest = _mapping(json.loads((folder / "manifest.json").read_text(encoding="utf-8")), "manifest.json")
+            row["clips"] = str(manifest.get("digest"))[:8]
+        if (folder / "curves.csv").is_file():
+            row["epochs"] = max(0, (folder / "curves.csv").read_bytes().count(b"\n") - 1)
+        newest = "metrics.json" if finished else "."
+        row["when"] = datetime.fromtimestamp((folder / newest).stat().st_mtime).isoformat(" ", "seconds")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        row |= {"status": "damaged", "error": " ".join(str(error).split())}
+    return row
+
+
+def _flat(at: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested options under the keys that one types; the name of a choice under that of its group."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = at if name == "name" and at else f"{at}.{name}" if at else str(name)
+        if isinstance(value, dict) and value:
+            flat |= _flat(key, value)
+        else:
+            flat[key] = json.dumps(value, separators=(",", ":")) if isinstance(value, list | dict) else value
+    return flat
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} is damaged")
+    return value
+
+
+def _locked(path: Path) -> bool:
+    """Whether a process works in the folder. The question is asked of the system, and writes nothing."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: not known
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _options(frame: pd.DataFrame) -> list[str]:
+    return [name for name in frame.columns if "/" not in name and name not in FACTS and name != "seeds"]
+
+
+def _is_free(name: str) -> bool:
+    return name in FREE or name.startswith("logger.")

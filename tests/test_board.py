@@ -1,0 +1,271 @@
+"""The table of all runs, on run folders written by hand: what it shows, chooses and never drops."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import io
+import json
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dfad.commands.runs import main
+from dfad.knobs import Knobs, Named, knobs_in
+from dfad.report.board import FREE, differing, over_seeds, read_board, run_folders
+from dfad.training.config import TrainConfig
+from tests.conftest import ROOT
+from tests.test_config import composed
+
+Shown = Callable[..., tuple[int, str, str]]
+CLLR = {("0.01", 0): 0.5, ("0.01", 1): 0.3, ("0.002", 0): 0.2, ("0.002", 1): 0.25}
+
+
+def write_run(home: Path, name: str, values: dict[str, float | None] | None, *words: str, error: str = "") -> Path:
+    folder = home / name
+    folder.mkdir(parents=True)
+    config = TrainConfig.read(composed("train", *words)).plain()
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    (folder / "manifest.json").write_text(json.dumps({"digest": "0123456789abcdef"}))
+    (folder / "curves.csv").write_text("epoch,lr\n0,1\n1,1\n")
+    if values is not None:
+        (folder / "metrics.json").write_text(json.dumps({"format": 1, "values": values, "notes": []}))
+    if error:
+        (folder / "error.txt").write_text(error)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four finished runs, two learning rates with two seeds, and one of each other status."""
+    home = tmp_path_factory.mktemp("home") / "runs"
+    for (lr, seed), cllr in CLLR.items():
+        values = {"val/cllr": cllr, "val/eer": cllr / 3, "test/eer": 1 - cllr, "test/eer/A07": None}
+        free = f"runs=there{seed}"  # where it lay must not tell configurations apart
+        write_run(home, f"cnn-logmel-demo-{lr[2:]}{seed}", values, f"model.lr={lr}", f"seed={seed}", free)
+    write_run(home, "cnn-lfcc-demo-failed", None, "frontend=lfcc", "augment=none", error="training diverged\nmore")
+    write_run(home, "cnn-logmel-demo-open", None, "model.channels=[4,8]")
+    (home / "notes").mkdir()
+    (home / ".sweeps").mkdir()
+    (home / "a file").touch()
+    return home
+
+
+@pytest.fixture
+def shown(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shown:
+    """Call `dfad runs` in this process; gives exit code, stdout and stderr."""
+
+    def call(*words: str, folder: Path = home) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dfad runs", str(folder), *words])
+        with pytest.raises(SystemExit) as leave:
+            main()
+        said = capsys.readouterr()
+        return int(leave.value.code or 0), said.out, said.err
+
+    return call
+
+
+def names(out: str) -> list[str]:
+    return [line.split()[0].removeprefix("cnn-logmel-demo-") for line in out.splitlines()[1:] if line.startswith("cnn")]
+
+
+def test_the_table_shows_every_folder_and_names_the_damaged_ones(shown: Shown) -> None:
+    code, out, err = shown()
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split()[:2] == ["run", "status"]
+    assert lines[0].split()[-3:] == ["val/cllr", "val/eer", "test/eer"]
+    assert [line.split()[0].rsplit("-", 1)[1] for line in lines[1:5]] == ["0020", "0021", "011", "010"]
+    assert {line.split()[1] for line in lines[5:8]} == {"failed", "unfinished", "damaged"}
+    assert "1 of 7 folders cannot be read" in err
+    assert "notes: no config.yaml" in err
+    assert all(len(line) <= 120 for line in lines[:8])
+    assert not any("there0" in line for line in lines)
+
+
+def test_the_facts_of_a_run(home: Path) -> None:
+    row = read_board([home / "cnn-logmel-demo-010"]).iloc[0]
+    assert (row["run"], row["status"], row["epochs"], row["clips"]) == (
+        "cnn-logmel-demo-010",
+        "finished",
+        2,
+        "01234567",
+    )
+    assert (row["model"], row["frontend"], row["data"], row["seed"]) == ("cnn", "logmel", "demo", 0)
+    assert (row["model.lr"], row["model.channels"], row["val/eer"]) == (0.01, "[16,32,64,64]", 0.5 / 3)
+    assert row["test/eer/A07"] != row["test/eer/A07"]  # null is no number
+    assert read_board([home / "cnn-lfcc-demo-failed"]).iloc[0]["error"] == "training diverged"
+
+
+@pytest.mark.parametrize(
+    ("condition", "found"),
+    [
+        (["seed=1"], ["0021", "011"]),
+        (["seed!=1", "status=finished"], ["0020", "010"]),
+        (["model.lr=1e-2"], ["011", "010"]),
+        (["model.lr=0.010"], ["011", "010"]),
+        (["model.lr<0.01", "val/cllr>=0.25"], ["0021"]),
+        (["val/eer<0.09"], ["0020", "0021"]),
+        (["val/eer > 0.1"], ["010"]),
+        (["val/cllr<=0.2"], ["0020"]),
+        (["model.channels=[4, 8]"], ["open"]),
+        (["trainer.patience=null", "status=unfinished"], ["open"]),
+        (["model.channels_last=false"], []),
+        (["run=cnn-logmel-demo-010"], ["010"]),
+    ],
+)
+def test_where_chooses(condition: list[str], found: list[str], shown: Shown) -> None:
+    code, out, err = shown(*(word for one in condition for word in ("--where", one)))
+    assert code == 0, err
+    assert names(out) == found
+    assert found or "no such runs" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--where", "modle=cnn"], "no key 'modle' in these runs; did you mean 'model'?"),
+        (["--where", "lr=1"], "did you mean 'model.lr'?"),
+        (["--sort", "val/err"], "did you mean 'val/eer'?"),
+        (["--columns", "run,sed"], "did you mean 'seed'?"),
+        (["--where", "status=done"], "no such status; choose from: damaged, failed, finished"),
+        (["--where", "cnn"], "not understood; write it as model=cnn"),
+        (["--where", "model<cnn"], "'cnn' is no number; text is compared by = and !="),
+        (["--csv", "--json"], "choose one"),
+        (["--over"], "--over-seeds"),
+    ],
+)
+def test_wrong_words_are_answered(words: list[str], answer: str, shown: Shown) -> None:
+    code, out, err = shown(*words)
+    assert (code, out) == (2, "")
+    assert answer in " ".join(err.split())
+
+
+def test_sorting_goes_both_ways_and_the_missing_come_last(shown: Shown) -> None:
+    found = {word: names(shown("--sort", word)[1]) for word in ("test/eer", "-test/eer", "-run")}
+    assert found["test/eer"][:4] == ["010", "011", "0021", "0020"]
+    assert found["-test/eer"][:4] == ["0020", "0021", "011", "010"]
+    assert found["-run"][0] == "open"
+    assert "… and 5 more" in shown("--limit", "2")[1]
+    assert names(shown("--limit", "2")[1]) == ["0020", "0021"]
+
+
+def test_columns_are_those_that_are_named(shown: Shown) -> None:
+    _, out, _ = shown("--columns", "seed,model.lr,run", "--where", "status=finished")
+    assert out.splitlines()[0].split() == ["seed", "model.lr", "run"]
+    assert out.splitlines()[1].split() == ["0", "0.002", "cnn-logmel-demo-0020"]
+
+
+def test_means_over_seeds(home: Path, shown: Shown) -> None:
+    table = over_seeds(read_board(run_folders(home))).set_index("model.lr")
+    assert list(table["seeds"]) == [2, 2]
+    for lr, pair in ((0.01, (0.5, 0.3)), (0.002, (0.2, 0.25))):
+        assert table.loc[lr, "val/cllr"] == pytest.approx(statistics.mean(pair))
+        assert table.loc[lr, "val/cllr sd"] == pytest.approx(statistics.stdev(pair))
+    code, out, err = shown("--over-seeds")
+    assert code == 0
+    assert out.splitlines()[0].split() == ["model.lr", "seeds", "val/cllr", "val/eer", "test/eer"]
+    assert out.splitlines()[1].startswith("0.002") and "0.2250 ± 0.0354" in out.splitlines()[1]  # noqa: PT018
+    assert "3 runs are not finished, and not in the means" in err
+    _, out, _ = shown("--over-seeds", "--where", "seed=0")
+    assert "±" not in out
+    assert "0.2000" in out
+    assert "no such runs" in shown("--over-seeds", "--where", "status=failed")[1]
+
+
+def test_csv_and_json_are_whole_and_unrounded(shown: Shown) -> None:
+    code, out, _ = shown("--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert len(rows) == 7
+    assert rows[0]["val/eer"] == 0.2 / 3
+    assert rows[0]["test/eer/A07"] is None
+    assert rows[-1]["status"] == "damaged" or "damaged" in {row["status"] for row in rows}
+    table = list(csv.DictReader(io.StringIO(shown("--csv")[1])))
+    assert [row["run"] for row in table] == [row["run"] for row in rows]
+    assert float(table[0]["val/eer"]) == 0.2 / 3
+    assert table[0]["seed"] == "0"
+    assert json.loads(shown("--json", "--where", "seed=9")[1]) == []
+    assert json.loads(shown("--json", "--columns", "run", "--limit", "1")[1]) == [{"run": "cnn-logmel-demo-0020"}]
+
+
+def test_damage_of_every_kind_is_told_and_hides_nothing(home: Path, tmp_path: Path) -> None:
+    def damage(name: str, file: str, content: bytes) -> None:
+        (write_run(tmp_path, name, {"val/cllr": 0.1}) / file).write_bytes(content)
+
+    damage("yaml", "config.yaml", b"a: [")
+    damage("text", "config.yaml", b"hello")
+    damage("tag", "config.yaml", b"a: !!python/object/apply:os.system [true]")
+    damage("binary", "config.yaml", b"\xff\xfe\x00")
+    damage("json", "metrics.json", b'{"values": {"val')
+    damage("values", "metrics.json", b'{"values": 3}')
+    damage("word", "metrics.json", b'{"values": {"val/cllr": "much"}}')
+    damage("curves", "curves.csv", b"")
+    (tmp_path / "whole").symlink_to(home / "cnn-logmel-demo-010")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    board = read_board(run_folders(tmp_path)).set_index("run")
+    assert set(board.index[board["status"] == "damaged"]) == {"yaml", "text", "tag", "binary", "json", "values"}
+    assert board["error"][board["status"] == "damaged"].map(bool).all()
+    assert board.loc["curves", "epochs"] == 0
+    assert board.loc["whole", "val/cllr"] == 0.5
+
+
+def test_a_run_that_goes_on_is_seen_by_its_lock(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "r", None, error="from before")
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert read_board([folder])["status"].tolist() == ["running"]
+    assert read_board([folder])["status"].tolist() == ["failed"]
+
+
+def test_no_runs_and_no_folder(tmp_path: Path, home: Path, shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, Path("runs")):
+        for words in ((), ("--over-seeds",)):
+            code, out, _ = shown(*words, folder=folder)
+            assert (code, out) == (0, f"no runs in {folder} yet; python train.py makes one\n")
+    assert shown("--json", folder=tmp_path)[1] == "[]\n"
+    code, _, err = shown(folder=tmp_path / "none")
+    assert (code, "no folder" in err) == (2, True)
+    code, _, err = shown(folder=home / "cnn-logmel-demo-010")
+    assert (code, "is one run; dfad runs" in err) == (2, True)
+
+
+def test_what_cannot_change_numbers_is_known_here_too() -> None:
+    def walk(at: str, kind: type[Knobs]) -> None:
+        for name, field in kind.model_fields.items():
+            key = f"{at}.{name}".strip(".").removesuffix(".name")
+            free = any(type(mark).__name__ == "_Free" for mark in field.metadata)
+            if name != "name" or free:
+                marked[key] = marked.get(key, free) and free
+            tables = [mark.table for mark in field.metadata if isinstance(mark, Named)]
+            if not free:
+                for inner in [*(k for table in tables for k in table.values())] or knobs_in(field.annotation):
+                    walk(key, inner)
+
+    marked: dict[str, bool] = {}
+    walk("", TrainConfig)
+    free = {key for key, is_free in marked.items() if is_free}
+    assert free <= set(FREE)
+    assert not {key for key, is_free in marked.items() if not is_free and key != "augment"} & set(FREE)
+
+
+def test_the_options_that_tell_runs_apart(home: Path) -> None:
+    found = differing(read_board(run_folders(home)))
+    assert found == ["frontend", "augment", "model.lr", "model.channels", "seed", "frontend.normalise"]
+    done = [folder for folder in run_folders(home) if (folder / "metrics.json").is_file()]
+    assert differing(read_board(done)) == ["model.lr", "seed"]
+
+
+def test_the_board_needs_no_framework() -> None:
+    code = (
+        "import sys, dfad.report.board, dfad.commands.runs; "
+        "print({'torch', 'lightning', 'matplotlib', 'hydra', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"
