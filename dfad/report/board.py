@@ -48,8 +48,8 @@ def run_folders(home: Path) -> list[Path]:
 def differing(frame: pd.DataFrame) -> list[str]:
     """The options in which runs differ, the most telling first: choices, then what differs without them.
 
-    What cannot change numbers tells nothing, but for the place of the data and the name of an augmentation. That a
-    run lacks an option tells nothing either where another choice of its group says why, as `model` does.
+    What cannot change numbers tells nothing, but for the place of the data and the name of an augmentation. What
+    follows from another choice of its group, as the width of a CNN does from `model`, tells nothing either.
     """
     known = frame[frame["model"].notna()] if "model" in frame else frame  # of a damaged run nothing is
     telling = [name for name in _options(known) if not _is_free(name) or name in ("augment", "data.path")]
@@ -58,7 +58,12 @@ def differing(frame: pd.DataFrame) -> list[str]:
         name for name in ("model", "frontend", "data", "augment") if name in values and values[name].nunique() > 1
     ]
     below = {name for name in telling if "." in name and name.split(".")[0] in choice}
-    varied = [name for name in telling if len({*values[name]} - ({"nan"} if name in below else set())) > 1]
+
+    def varies(name: str) -> bool:
+        alike = values[name.split(".")[0]] if name in below else pd.Series("", known.index)
+        return bool((values[name].groupby(alike).nunique() > 1).any())
+
+    varied = [name for name in telling if varies(name)]
     rest = sorted(set(varied) - set(choice), key=lambda name: (name in below, varied.index(name)))
     return [*choice, *rest]
 
