@@ -26,7 +26,7 @@ def print_table(frame: pd.DataFrame, columns: Sequence[str], options: Sequence[s
         options: which of them can be spared, the last ones first.
     """
     console = Console(highlight=False)
-    width = console.width if console.is_terminal else 120
+    width = _GAP + (console.width if console.is_terminal else 120)  # the last column needs none
     text = text_table(frame, columns)
     need = {name: max([len(name), *text[name].map(len)]) + _GAP for name in columns}
     spared = list(options)
