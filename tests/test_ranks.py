@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -21,7 +22,7 @@ from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
 from dfad.training.evaluation import evaluate_run
 from dfad.training.norms import SyncedNorms
-from dfad.training.ranks import ALONE, together
+from dfad.training.ranks import ALONE, free_port, together
 from dfad.training.scoring import SILENT
 from dfad.training.trainer import accelerator_of
 from tests.conftest import SMALL
@@ -173,3 +174,33 @@ def test_norms_are_put_back_with_what_they_learned() -> None:
     sync.revert(network)
     assert network[1] is norm
     assert torch.equal(norm.running_mean, torch.ones(3))
+
+
+def norms_of_one_rank(rank: int, port: int) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    for affine in (True, False):
+        torch.manual_seed(0)
+        x = (2 + torch.randn(8, 5, 6, 7)).double().requires_grad_()
+        upstream = torch.randn(8, 5, 6, 7).double()
+        alone = nn.BatchNorm2d(5, affine=affine).double()
+        if affine:
+            nn.init.normal_(alone.weight)
+            nn.init.normal_(alone.bias)
+        synced = copy.deepcopy(nn.Sequential(alone))
+        SyncedNorms("cpu").apply(synced)
+        expected = alone(x)
+        (expected * upstream).sum().backward()
+        share = x.detach()[rank::2].clone().requires_grad_()
+        found = synced(share)
+        (found * upstream[rank::2]).sum().backward()
+        torch.testing.assert_close(found, expected[rank::2])
+        torch.testing.assert_close(share.grad, x.grad[rank::2])
+        torch.testing.assert_close(synced[0].running_mean, alone.running_mean)
+        torch.testing.assert_close(synced[0].running_var, alone.running_var)
+        for ours, theirs in zip(synced.parameters(), alone.parameters(), strict=True):
+            torch.distributed.all_reduce(ours.grad)
+            torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+def test_norms_over_two_ranks_are_those_of_the_whole_batch() -> None:
+    torch.multiprocessing.spawn(norms_of_one_rank, args=(free_port(),), nprocs=2)

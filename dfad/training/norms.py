@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.plugins.layer_sync import LayerSync
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -54,40 +55,52 @@ class _CPUSyncBatchNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
-        over = [0, *range(2, x.ndim)]
-        by_channel = (1, -1) + (1,) * (x.ndim - 2)
-        count = x.new_tensor(x.numel() // x.shape[1])
-        dist.all_reduce(count)
-        mean = _Sum.apply(x.sum(over)) / count
-        centred = x - mean.view(by_channel)
-        variance = _Sum.apply(centred.square().sum(over)) / count
+        output, mean, variance, count = _Normalise.apply(x, self.weight, self.bias, self.eps)
         if self.running_mean is not None and self.running_var is not None:
-            with torch.no_grad():
-                assert self.num_batches_tracked is not None
-                self.num_batches_tracked += 1
-                momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
-                self.running_mean.lerp_(mean, momentum)
-                self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), momentum)
-        scale = (variance + self.eps).rsqrt()
-        if self.weight is None:
-            return centred * scale.view(by_channel)
-        return torch.addcmul(self.bias.view(by_channel), centred, (scale * self.weight).view(by_channel))
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * (count / (count - 1).clamp(min=1)), momentum)
+        return output
 
     def _check_input_dim(self, x: Tensor) -> None:
         """Any number of dimensions will do."""
 
 
-class _Sum(torch.autograd.Function):
-    """Sum over all ranks; its gradient is the sum of theirs."""
+class _Normalise(torch.autograd.Function):
+    """PyTorch's own kernels for given statistics, and those statistics taken over all ranks, in both directions."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.contiguous().clone()
-        dist.all_reduce(total)
-        return total
+    def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, ...]:
+        mean, variance = torch.batch_norm_update_stats(x, None, None, 0.0)  # of this rank
+        count = x.new_tensor([x.numel() // x.shape[1]])
+        # moments add up where variances do not; in double precision, as they are then subtracted
+        moments = torch.cat([count.double(), count * mean.double(), count * (variance.double() + mean.double() ** 2)])
+        dist.all_reduce(moments)
+        total = moments[0]
+        mean, square = (moments[1:] / total).chunk(2)
+        mean, variance = mean.to(x.dtype), (square - mean**2).clamp(min=0).to(x.dtype)
+        ctx.save_for_backward(x, weight, mean, variance, total)
+        ctx.eps = eps
+        output = F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
+        ctx.mark_non_differentiable(mean, variance, total)
+        return output, mean, variance, total.to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous().clone()
-        dist.all_reduce(total)
-        return total
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, variance, total = ctx.saved_tensors
+        straight, to_weight, to_bias = torch.ops.aten.native_batch_norm_backward(
+            gradient, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        # through the statistics, which every value of every rank has a share in (Ioffe and Szegedy, ICML 2015)
+        sums = torch.stack([to_bias, to_weight])
+        dist.all_reduce(sums)
+        inverse = (variance + ctx.eps).rsqrt()
+        shares = sums * inverse * (1 if weight is None else weight) / total.to(x.dtype)
+        by_channel = (1, -1) + (1,) * (x.ndim - 2)
+        slope = (shares[1] * inverse).view(by_channel)
+        straight = straight.sub_((shares[0] - shares[1] * inverse * mean).view(by_channel)).addcmul_(x, slope, value=-1)
+        if weight is None:
+            return straight, None, None, None
+        return straight, to_weight, to_bias, None
