@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from dfad.clips import Label
 from dfad.metrics import summary
 from dfad.scores import ScoreTable
@@ -41,3 +43,16 @@ def evaluate(table: ScoreTable, *, threshold: float | None = None, known_attacks
             part = table.against_all_bona_fide(members)
             values[f"eer/{name}"] = summary(part.scores, part.labels).values["eer"]
     return Evaluation(values, tuple(notes))
+
+
+def worst(table: ScoreTable, *, threshold: float, most: int) -> ScoreTable:
+    """The clips that are most wrong at a threshold, worst first; those nearest to it where too few are wrong.
+
+    Half of them are bona fide and half spoof, if there are so many: else one kind of error could hide the other.
+    """
+    margin = np.where(table.labels == Label.BONA_FIDE, table.scores - threshold, threshold - table.scores)
+    order = np.argsort(margin, kind="stable")
+    halves = [order[table.labels[order] == label] for label in Label]
+    rank = np.concatenate([np.arange(len(half)) for half in halves])  # first the worst of each, then the next
+    chosen = np.concatenate(halves)[np.argsort(rank, kind="stable")][:most]
+    return ScoreTable(table.frame.iloc[chosen[np.argsort(margin[chosen], kind="stable")]])

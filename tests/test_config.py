@@ -20,6 +20,7 @@ from dfad.frontends import FRONTENDS
 from dfad.knobs import Knobs
 from dfad.networks import NETWORKS
 from dfad.training.config import EvalConfig, TrainConfig, TrainerKnobs
+from dfad.training.loggers import LOGGERS
 from tests.conftest import ROOT
 
 CONF = ROOT / "conf"
@@ -29,6 +30,7 @@ GROUPS: dict[str, dict[str, type[Knobs]]] = {
     "frontend": dict(FRONTENDS),
     "model": dict(NETWORKS),
     "trainer": {"default": TrainerKnobs},
+    "logger": dict(LOGGERS),
 }
 
 
@@ -131,11 +133,13 @@ def test_all_wrong_words_are_told_at_once() -> None:
     assert len(str(caught.value).splitlines()) == 3
 
 
-def test_paths_and_workers_do_not_change_the_identity_of_a_run() -> None:
+def test_paths_workers_and_dashboards_do_not_change_the_identity_of_a_run() -> None:
     def identity(*words: str) -> dict[str, Any]:
         return TrainConfig.read(composed("train", "data=manifest", "data.path=a.csv", *words)).identity()
 
     same = identity()
     assert identity("data.path=b.csv", "data.workers=4", "runs=elsewhere", "force=true") == same
+    assert identity("logger=wandb", "logger.project=elsewhere") == identity("logger=tensorboard") == same
+    assert "logger" not in same
     assert identity("seed=1") != same
     assert identity("data.batch_size=8") != same

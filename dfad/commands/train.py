@@ -21,8 +21,11 @@ def main() -> NoReturn:
 
 def run(values: dict[str, Any]) -> Path:
     """Train as configured, print the results, say where the report lies, and give the run folder."""
+    from contextlib import nullcontext
+
     from rich.markup import escape
 
+    from dfad.commands.dashboard import mirror_of, worst_clips
     from dfad.commands.screen import result_line, result_rows, screen, show_results
     from dfad.report.run import write_report
     from dfad.training.config import TrainConfig
@@ -30,21 +33,24 @@ def run(values: dict[str, Any]) -> Path:
 
     config = TrainConfig.read(values)
     here = screen()
-    done = train(config, here)
-    folder = done.run.folder
-    results = done.run.read_json("metrics.json")
-    if done.before and not sweep_name():
-        here.say(f"run [bold]{escape(str(folder))}[/] is finished already; force=true trains it again")
-    if not done.before or not (folder / "report.html").is_file():
-        with done.run.working():
-            skipped = done.run.read_json("manifest.json")["skipped"]
-            examples = _examples(config, config.data.manifest().without(skipped))
-            write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=examples)
-    if sweep_name():  # a line will do: the sweep ends with a table of its own
-        here.say(f"{'finished already' if done.before else 'done'} {escape(str(folder))}  {result_line(results)}")
-    else:
-        show_results(results, ("val", "test"))
-        here.say(f"report {escape(str(folder / 'report.html'))}")
+    with mirror_of(config, here.say) or nullcontext() as mirror:  # closed even if the training fails
+        done = train(config, here, [mirror] if mirror else [])
+        folder = done.run.folder
+        results = done.run.read_json("metrics.json")
+        if done.before and not sweep_name():
+            here.say(f"run [bold]{escape(str(folder))}[/] is finished already; force=true trains it again")
+        if not done.before or not (folder / "report.html").is_file():
+            with done.run.working():
+                skipped = done.run.read_json("manifest.json")["skipped"]
+                examples = _examples(config, config.data.manifest().without(skipped))
+                write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=examples)
+        if sweep_name():  # a line will do: the sweep ends with a table of its own
+            here.say(f"{'finished already' if done.before else 'done'} {escape(str(folder))}  {result_line(results)}")
+        else:
+            show_results(results, ("val", "test"))
+            here.say(f"report {escape(str(folder / 'report.html'))}")
+        if mirror:
+            mirror.finish(done.run, lambda: worst_clips(config, done.run, mirror.board.clips))
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -66,6 +67,23 @@ def inputs(examples: Sequence[Example]) -> Figure:
     return fig
 
 
+def heard(wave: ArrayLike, features: ArrayLike, sample_rate: float) -> Figure:
+    """What the network is given of one clip: its features, or the waveform where the features are that.
+
+    Shape:
+        - wave: (samples,) in [-1, 1].
+        - features: (bins, frames), low frequencies first; or (samples,).
+    """
+    fig = figure(2.4)
+    values, sound = np.asarray(features, np.float64), np.asarray(wave)
+    axes = fig.subplots()
+    if values.ndim == 1:
+        _wave(panel(axes, x="time (s)", y="waveform"), Example(values, sample_rate, values, values, ""))
+        return fig
+    _image(panel(axes, x="time (s)", y="features (bin)"), values, *_range(values), seconds=sound.size / sample_rate)
+    return fig
+
+
 def _wave(axes: Axes, example: Example) -> None:
     wave = np.asarray(example.wave, dtype=np.float64).ravel()
     axes.plot(np.arange(wave.size) / example.sample_rate, wave, color=INK, linewidth=0.4)
@@ -73,10 +91,12 @@ def _wave(axes: Axes, example: Example) -> None:
     axes.set(xlim=(0, max(wave.size, 1) / example.sample_rate), ylim=(-1.05 * top, 1.05 * top))
 
 
-def _image(axes: Axes, values: NDArray[np.float64], low: float, high: float) -> None:
+def _image(axes: Axes, values: NDArray[np.float64], low: float, high: float, *, seconds: float | None = None) -> None:
     axes.grid(False)
     if values.size:
-        axes.imshow(values, origin="lower", aspect="auto", cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
+        extent = None if seconds is None else (0, seconds, -0.5, len(values) - 0.5)
+        colours: dict[str, Any] = {"cmap": "viridis", "vmin": low, "vmax": high, "interpolation": "nearest"}
+        axes.imshow(values, origin="lower", aspect="auto", extent=extent, **colours)
     else:
         say(axes, "empty")
 

@@ -15,6 +15,7 @@ from dfad.errors import did_you_mean
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Free, Knobs, Named
 from dfad.networks import NETWORKS, NetworkKnobs
+from dfad.training.loggers import LOGGERS, LoggerKnobs, NoLoggerKnobs
 
 OURS = {  # arguments of Lightning's Trainer that have options of ours, or on which the promises of a run rest
     *("accelerator", "devices", "num_nodes", "strategy", "precision", "deterministic", "benchmark", "plugins"),
@@ -72,6 +73,7 @@ class TrainConfig(Knobs):
     model: Annotated[NetworkKnobs, Named(NETWORKS)]
     augment: AugmentKnobs
     trainer: TrainerKnobs
+    logger: Annotated[LoggerKnobs, Named(LOGGERS), Free] = NoLoggerKnobs()
     seed: int = Field(0, ge=0, lt=2**32, description="of weights, order, crops, augmentation and dropout")
     runs: Annotated[Path, Free] = Field(Path("runs"), description="folder of all runs")
     force: Annotated[bool, Free] = Field(False, description="train again though the run is finished")
