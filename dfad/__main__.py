@@ -9,6 +9,7 @@ from importlib.metadata import version
 COMMANDS = {  # name → what --help says of it; each is a module of dfad.commands with a function `main`
     "train": "train a detector            dfad train model=cnn data=manifest data.path=my.csv",
     "eval": "score clips with a run      dfad eval run=runs/…",
+    "prepare": "download a corpus           dfad prepare for_rerec --root data/for_rerec",
     "options": "explain every option        dfad options model",
 }
 
