@@ -43,7 +43,7 @@ def composed(name: str, *overrides: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.relative_to(CONF).as_posix())
 def test_every_yaml_begins_with_the_command_that_uses_it(path: Path) -> None:
-    assert path.read_text().startswith("# python ")
+    assert path.read_text().removeprefix("# @package _global_\n").startswith("# python ")
 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group, table in GROUPS.items() for name in table])
@@ -68,6 +68,25 @@ def test_every_choice_has_its_yaml() -> None:
 def test_every_combination_builds(frontend: str, augment: str) -> None:
     config = TrainConfig.read(composed("train", f"frontend={frontend}", f"augment={augment}"))
     config.model.build(config.frontend)
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_experiment_composes_as_its_name_says(path: Path) -> None:
+    assert f"experiment={path.stem}\n" in path.read_text()
+    config = TrainConfig.read(composed("train", f"experiment={path.stem}"))
+    words = path.stem.removesuffix("_frozen").removesuffix("_finetuned").split("_to_")[0]
+    data, model = words.rsplit("_", 1) if words not in CORPORA else (words, "cnn")
+    assert (config.data.name, config.model.name) == (data, model)
+    assert config.model.plain() != NETWORKS[model].read({}).plain()  # its values reach the options
+    over = composed("train", f"experiment={path.stem}", "model.lr=0.5", "trainer.max_epochs=7", "data=demo", "seed=3")
+    again = TrainConfig.read(over)  # and the command line's go before them
+    assert (again.model.plain()["lr"], again.trainer.max_epochs, again.data.name, again.seed) == (0.5, 7, "demo", 3)
+
+
+def test_every_experiment_is_there() -> None:
+    models = ("cnn", "vgg16_frozen", "vgg16_finetuned")
+    wanted = {f"{data}_{model}" for data in ("for_2sec", "for_rerec") for model in models}
+    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == wanted | {"for_2sec_to_for_rerec"}
 
 
 def test_the_eval_configuration_composes() -> None:

@@ -13,10 +13,10 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws"},
-    {"clips", "decoders"},
-    {"audio"},
-    {"scores"},
+    {"knobs", "draws", "tls"},
+    {"clips", "decoders", "connection"},
+    {"audio", "download"},
+    {"scores", "extract"},
     {"metrics", "effects", "frontends"},
     {"networks", "augment", "corpora", "evaluate"},
     {"scorer"},
@@ -35,6 +35,7 @@ ONLY_IN = {
     "matplotlib": {"report"},
     "soundfile": {"decoders", "corpora"},
     "av": {"decoders"},
+    "cryptography": {"tls"},
 }
 FILES = [path for path in (ROOT / "dfad").rglob("*.py") if path != ROOT / "dfad" / "__init__.py"]
 

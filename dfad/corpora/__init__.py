@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from dfad.corpora.base import CorpusKnobs
 from dfad.corpora.demo import DemoKnobs
+from dfad.corpora.fake_or_real import For2SecKnobs, ForNormKnobs, ForOriginalKnobs, ForRerecKnobs
 from dfad.corpora.folder import FolderKnobs
 from dfad.corpora.table import ManifestKnobs
 
@@ -11,6 +12,10 @@ CORPORA: Mapping[str, type[CorpusKnobs]] = {
     "demo": DemoKnobs,
     "folder": FolderKnobs,
     "manifest": ManifestKnobs,
+    "for_original": ForOriginalKnobs,
+    "for_norm": ForNormKnobs,
+    "for_2sec": For2SecKnobs,
+    "for_rerec": ForRerecKnobs,
 }
 
 __all__ = ["CORPORA", "CorpusKnobs"]

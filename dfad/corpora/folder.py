@@ -31,38 +31,51 @@ class FolderKnobs(CorpusKnobs):
             raise DataError(f"{self.path} is a file; use data=manifest, or give a folder")
         if not self.path.is_dir():
             raise DataError(f"no folder at {self.path}; give one as data.path=…")
-        names = _audio_below(self.path)
-        if not names:
-            raise DataError(f"no audio below {self.path}; known suffixes: {', '.join(sorted(SUFFIXES))}")
-        rows, strange = [], []
-        for name in names:
-            parts = Path(name).parts[:-1]
-            split = SPLIT_WORDS.get(parts[0].lower(), "") if parts else ""
-            label, *below = (parts[1:] if split else parts) or ("",)
-            if label.lower() in LABEL_WORDS:
-                attack = below[0] if below else ""
-                rows.append({"path": name, "label": label, "split": split, "attack": attack, "speaker": ""})
-            else:
-                strange.append(name)
-        if strange:
-            raise DataError(
-                f"{len(strange)} of {len(names)} audio files below {self.path} lie in no folder named as a label, "
-                f"the first: {strange[0]}\nexpected <split>/<label>/… or <label>/…, the label one of: "
-                + ", ".join(sorted(LABEL_WORDS))
-            )
-        frame = pd.DataFrame(rows)
-        without = frame["split"] == ""
-        if without.any() and not without.all():
-            raise DataError(
-                f"{without.sum()} of {len(frame)} files below {self.path} lie in no split folder while others do, "
-                f"the first: {frame['path'][without].iloc[0]}"
-            )
-        if without.all():
+        frame = read_folders(self.path)
+        if (frame["split"] == "").all():
             del frame["split"]
         return Manifest.check(frame, self.path, source=str(self.path))
 
 
-def _audio_below(root: Path) -> list[str]:
+def read_folders(root: Path) -> pd.DataFrame:
+    """List the audio files below a folder with what the folders say of them.
+
+    Returns:
+        A row per file: `path` relative to the root, `label` and `split` (the words of the folders; "" where there are
+        no split folders at all), `attack` (the folder below the label).
+
+    Raises:
+        DataError: if there are none, or some lie in no folder named as a label, or only some in split folders.
+    """
+    names = audio_below(root)
+    if not names:
+        raise DataError(f"no audio below {root}; known suffixes: {', '.join(sorted(SUFFIXES))}")
+    rows, strange = [], []
+    for name in names:
+        parts = Path(name).parts[:-1]
+        split = SPLIT_WORDS.get(parts[0].lower(), "") if parts else ""
+        label, *below = (parts[1:] if split else parts) or ("",)
+        if label.lower() in LABEL_WORDS:
+            rows.append({"path": name, "label": label, "split": split, "attack": below[0] if below else ""})
+        else:
+            strange.append(name)
+    if strange:
+        raise DataError(
+            f"{len(strange)} of {len(names)} audio files below {root} lie in no folder named as a label, "
+            f"the first: {strange[0]}\nexpected <split>/<label>/… or <label>/…, the label one of: "
+            + ", ".join(sorted(LABEL_WORDS))
+        )
+    frame = pd.DataFrame(rows)
+    without = frame["split"] == ""
+    if without.any() and not without.all():
+        raise DataError(
+            f"{without.sum()} of {len(frame)} files below {root} lie in no split folder while others do, "
+            f"the first: {frame['path'][without].iloc[0]}"
+        )
+    return frame
+
+
+def audio_below(root: Path) -> list[str]:
     """Paths of the audio files below a folder, relative to it, sorted; hidden ones, as macOS leaves them, are not.
 
     Links to folders are followed, each folder once.
