@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import rich
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
+from dfad.download import readable
 from dfad.report.board import METRICS, metric_cell
 from dfad.training.scoring import Screen
 from dfad.training.trainer import CONSOLE_OPTIONS
@@ -112,8 +113,8 @@ class _Bar:
 
     on: ClassVar[Progress | None] = None  # a screen has one at a time
 
-    def __init__(self, name: str) -> None:
-        self.name, self.began, self.told = name, time.monotonic(), False
+    def __init__(self, name: str, unit: str = "clips") -> None:
+        self.name, self.unit, self.began, self.told = name, unit, time.monotonic(), False
         self.bar: Progress | None = None
 
     @classmethod
@@ -127,13 +128,16 @@ class _Bar:
         if not self.told and done < total and time.monotonic() - self.began >= QUICK_S:
             self.told = True
             if CONSOLE.is_terminal:
-                columns = (TextColumn(self.name), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-                self.bar = Progress(*columns, console=CONSOLE, transient=True)
+                count = DownloadColumn() if self.unit == "bytes" else MofNCompleteColumn()
+                self.bar = Progress(
+                    TextColumn(self.name), BarColumn(), count, TimeRemainingColumn(), console=CONSOLE, transient=True
+                )
                 self.bar.add_task(self.name)
                 self.bar.start()
                 _Bar.on = self.bar
             else:
-                CONSOLE.print(f"{self.name}: {total} clips")
+                size = readable(total) if self.unit == "bytes" else f"{total} {self.unit}"
+                CONSOLE.print(f"{self.name}: {size}")
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=done, total=total)
             if done >= total:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from torch import nn
 
+from dfad.download import Progress
 from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs
 
@@ -33,8 +34,12 @@ class NetworkKnobs(Knobs):
         """
         raise NotImplementedError
 
-    def start(self, network: nn.Module) -> None:
+    def start(self, network: nn.Module, progress: Progress | None = None) -> None:
         """Put pretrained weights into a network that was just built; by default it stays as it is.
+
+        Args:
+            network: that `build` made.
+            progress: told of the bytes of a download.
 
         Raises:
             DfadError: if they are not there, or do not fit.

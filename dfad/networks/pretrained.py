@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Mapping
-from http.client import HTTPException
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
-from dfad.errors import ConfigError, DataError, RunError
+from dfad.download import Progress, fetch, readable
+from dfad.errors import ConfigError, RunError
 
 SHOWN = 3  # tensors that a message names, of each kind
 
@@ -29,7 +27,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def imagenet(variant: str) -> Path:
+def imagenet(variant: str, progress: Progress | None = None) -> Path:
     """The file of torchvision's ImageNet weights, in the folder where torch keeps such; downloaded if it is not there.
 
     Raises:
@@ -39,27 +37,15 @@ def imagenet(variant: str) -> Path:
 
     weights = get_model_weights(variant).DEFAULT
     path = Path(torch.hub.get_dir(), "checkpoints", weights.url.rsplit("/", 1)[1])
-    prefix = path.stem.rsplit("-", 1)[1]  # torchvision's names end in the first digits of the checksum
-    if not path.is_file():
-        _download(weights.url, path, round(weights.meta["_file_size"] * 2**20), prefix)
-    if not sha256(path).startswith(prefix):
-        raise DataError(f"{path} is damaged: its checksum is another one; delete it, and it is downloaded again")
-    return path
-
-
-def _download(url: str, target: Path, size: int, prefix: str) -> None:
-    """Download a file whose checksum begins with a prefix; `size` in bytes is only told."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):  # ranks, or two runs, begin at once
-            if not target.is_file():
-                torch.hub.download_url_to_file(url, str(target), prefix, progress=sys.stderr.isatty())
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise DataError(
-            f"cannot download {url} ({size / 1e6:.0f} MB): {error}\n"
-            f"without internet, put that file into {target.parent}, or give it as model.pretrained=<path to "
-            f"{target.name}>; model.pretrained=none trains from scratch"
-        ) from None
+    size = readable(weights.meta["_file_size"] * 2**20)
+    return fetch(
+        weights.url,
+        path,
+        sha256=path.stem.rsplit("-", 1)[1],  # torchvision's names end in its first digits
+        offline=f"without internet, put that file ({size}) into {path.parent}, or give it as "
+        f"model.pretrained=<path to {path.name}>; model.pretrained=none trains from scratch",
+        progress=progress,
+    )
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

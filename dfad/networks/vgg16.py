@@ -12,6 +12,7 @@ from pydantic import Field, WithJsonSchema, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dfad.download import Progress
 from dfad.errors import ConfigError, RunError
 from dfad.frontends import FrontendKnobs
 from dfad.networks import pretrained
@@ -95,12 +96,12 @@ class VGG16Knobs(NetworkKnobs):
         network.initialise()
         return network
 
-    def start(self, network: nn.Module) -> None:
+    def start(self, network: nn.Module, progress: Progress | None = None) -> None:
         """Put the pretrained weights in; the last layer always begins anew."""
         if self.pretrained == "none":
             return
         assert isinstance(network, VGG)
-        path = pretrained.imagenet(self.variant) if self.pretrained == "imagenet" else Path(self.pretrained)
+        path = pretrained.imagenet(self.variant, progress) if self.pretrained == "imagenet" else Path(self.pretrained)
         given = pretrained.read_weights(path)
         if told := self._differences(given):
             raise RunError("\n".join([f"{path} does not fit model.variant={self.variant}", *told, self._advice(given)]))

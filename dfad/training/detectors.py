@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from dfad.download import Progress
 from dfad.errors import DfadError
 from dfad.networks.vgg16 import VGG, VGG16Knobs
 from dfad.scorer import Checkpoint, DetectorKnobs
@@ -31,6 +32,7 @@ class Detector(MetricsMixin):
         seed: of weights and dropout.
         class_weights: of spoof and bona fide in the loss.
         network: a trained one; None makes a new one, from the seed and any pretrained weights.
+        progress: told of the bytes of weights that are downloaded.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class Detector(MetricsMixin):
         seed: int = 0,
         class_weights: tuple[float, float] = (1.0, 1.0),
         network: nn.Module | None = None,
+        progress: Progress | None = None,
     ) -> None:
         super().__init__()
         self.knobs, self.schedule, self.seed = knobs, trainer, seed
@@ -49,7 +52,7 @@ class Detector(MetricsMixin):
         if network is None:
             torch.manual_seed(seed)
             network = knobs.model.build(knobs.frontend)
-            knobs.model.start(network)
+            knobs.model.start(network, progress)
         self.network = network
         self.split = knobs.model.split(network)  # a tuple, so that its parts are not registered a second time
 

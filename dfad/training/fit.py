@@ -61,7 +61,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         usable = usable_clips(manifest, config.data, run, screen)
         usable.require_both_classes(SPLITS)
         screen.say(_counted(usable))
-        detector = _new_detector(config, usable)  # before the others start: it may download weights
+        detector = _new_detector(config, usable, screen)  # before the others start: it may download weights
         skipped = sorted(set(manifest.ids) - set(usable.ids))
         details = {"config": config.plain(), "folder": str(run.folder), "skipped": skipped, "clips": clips}
         with together(config.trainer, "train", details) as rank:
@@ -75,7 +75,7 @@ def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str
     """Do the share of another rank; the first has looked at everything and writes what there is to write."""
     knobs = TrainConfig.read(config)
     usable = knobs.data.manifest().without(skipped)
-    run, detector = Run(Path(folder)), _new_detector(knobs, usable)
+    run, detector = Run(Path(folder)), _new_detector(knobs, usable, SILENT)
     keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
     _fit_and_score(knobs, run, usable, detector, rank, SILENT, keep)
 
@@ -111,7 +111,7 @@ def _require_sound(checkpoint: Path) -> None:
         raise RunError(f"{error}\nthe run cannot go on; delete {checkpoint.parents[1]} and it begins anew") from None
 
 
-def _new_detector(config: TrainConfig, manifest: Manifest) -> Detector:
+def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> Detector:
     rows = manifest.rows("train")
     attacks = sorted(set(manifest.frame["attack"].iloc[rows]) - {""})
     detector = DETECTORS.get(config.model.name, Detector)(
@@ -119,6 +119,7 @@ def _new_detector(config: TrainConfig, manifest: Manifest) -> Detector:
         config.trainer,
         seed=config.seed,
         class_weights=class_weights(manifest.labels[rows]) if config.data.balance == "loss" else (1.0, 1.0),
+        progress=screen.watch("downloading weights", "bytes"),
     )
     detector.manifest = manifest
     return detector

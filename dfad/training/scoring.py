@@ -25,7 +25,9 @@ from dfad.training.ranks import ALONE, Rank, threads
 from dfad.training.runs import Run
 from dfad.training.trainer import accelerator_of, make_trainer
 
-Watch = Callable[[str], Callable[[int, int], None]]  # a task's name → who is told (done, of all)
+Watch = Callable[
+    ..., Callable[[int, int], None]
+]  # a task's name, and of what: clips or bytes → who is told (done, of all)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Screen:
     progress: bool
 
 
-SILENT = Screen(say=lambda line: None, watch=lambda name: lambda done, total: None, progress=False)
+SILENT = Screen(say=lambda line: None, watch=lambda *task: lambda done, total: None, progress=False)
 
 
 def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen) -> Manifest:
