@@ -155,7 +155,8 @@ class _Other:
             start_new_session=True,  # Ctrl-C is for rank 0, which ends the others
         )
         assert process.stdin is not None
-        task = {"rank": [rank.number, rank.world, rank.port], "job": job, "details": details}
+        place = {"rank": [rank.number, rank.world, rank.port], "threads": torch.get_num_threads()}
+        task = {**place, "job": job, "details": details}
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()  # and stays open: its end tells that rank 0 is gone, however that happened
         return cls(rank.number, process, said)
@@ -237,7 +238,7 @@ def _follow() -> int:
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
     rank = Rank(*task["rank"])
     try:
-        with threads(torch.get_num_threads() // rank.world):
+        with threads(task["threads"]):
             import_module(JOBS[task["job"]]).follow(rank, **task["details"])
     except DfadError as error:
         print(error, file=sys.stderr)
