@@ -267,7 +267,7 @@ def test_prepare_says_what_to_do_without_a_network(prepare: Prepare, monkeypatch
     code, said = prepare("for_rerec", "--root", "x")
     assert code == 3
     assert "cannot download http://nowhere.invalid/for-rerec.tar.gz: no network" in said
-    assert "(1.56 GB) elsewhere" in said
+    assert "or download it (1.56 GB) on another machine" in said
     assert "dfad prepare for_rerec --root x --archive for-rerec.tar.gz" in said
 
 

@@ -25,9 +25,8 @@ from dfad.extract import extract
 
 PREPARED = [*VARIANTS, "demo"]
 _LINES = [f"  {name:13}{readable(it.about):>8}   {it.total:,} clips, {it.url}" for name, it in VARIANTS.items()]
-LIST = "\n".join(
-    ["Corpora:", *_LINES, "  demo                    512 clips, synthesised; `python train.py` does it too"]
-)
+_DEMO = f"  {'demo':21}   512 clips, synthesised; `python train.py` does it too"
+LIST = "\n".join(["Corpora:", *_LINES, _DEMO])
 CONSOLE = Console(highlight=False, soft_wrap=True)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -76,26 +75,33 @@ def prepare(
 
 def _bring(knobs: FakeOrRealKnobs, archive: Path | None, ca_file: Path | None, keep: bool) -> None:
     """Download and unpack a corpus, unless it is there."""
-    variant, root = knobs.variant, knobs.path
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / f".{knobs.name}.lock")
-        lock.acquire()
-    except OSError as error:
-        raise DataError(f"cannot write to {root}: {error.strerror or error}") from None
-    with lock:
-        if there := knobs.find():
-            CONSOLE.print(f"{knobs.name} is there already: {there}", markup=False)
-            return
-        packed = archive or _download(knobs, ca_file)
-        if archive:
-            check(archive, size=variant.size, sha256=variant.sha256)
-        known = "size and sha256 are as published" if variant.sha256 else "no sha256 is published for it"
-        CONSOLE.print(f"unpacking {packed} ({known})", markup=False)
-        with _bar("unpacking") as progress:
-            extract(packed, root / variant.folder, progress=progress)
-        if not archive and not keep:
-            packed.unlink()
+    there = knobs.find()
+    if there is None:
+        try:
+            knobs.path.mkdir(parents=True, exist_ok=True)
+            held = FileLock(knobs.path / f".{knobs.name}.lock").acquire()
+        except OSError as error:
+            raise DataError(f"cannot write to {knobs.path}: {error.strerror or error}") from None
+        with held:
+            there = knobs.find()  # another process may have brought it while this one waited
+            if there is None:
+                _unpack(knobs, archive, ca_file, keep)
+                return
+    CONSOLE.print(f"{knobs.name} is there already: {there}", markup=False)
+
+
+def _unpack(knobs: FakeOrRealKnobs, archive: Path | None, ca_file: Path | None, keep: bool) -> None:
+    """Make a corpus of its archive, which is downloaded if none was given."""
+    variant = knobs.variant
+    if archive:
+        check(archive, size=variant.size, sha256=variant.sha256)
+    packed = archive or _download(knobs, ca_file)
+    known = "size and sha256 are as published" if variant.sha256 else "no sha256 is published for it"
+    CONSOLE.print(f"unpacking {packed} ({known})", markup=False)
+    with _bar("unpacking") as progress:
+        extract(packed, knobs.path / variant.folder, progress=progress)
+    if not archive and not keep:
+        packed.unlink()
 
 
 def _download(knobs: FakeOrRealKnobs, ca_file: Path | None) -> Path:
@@ -103,7 +109,7 @@ def _download(knobs: FakeOrRealKnobs, ca_file: Path | None) -> Path:
     variant, root = knobs.variant, knobs.path
     CONSOLE.print(f"downloading {readable(variant.about)} from {variant.url}", markup=False)
     offline = (
-        f"without it: download {variant.url} ({readable(variant.about)}) elsewhere, a browser will do, and give it as\n"
+        f"or download it ({readable(variant.about)}) on another machine, a browser will do, and give it as\n"
         f"dfad prepare {knobs.name} --root {root} --archive {variant.archive}"
     )
 
