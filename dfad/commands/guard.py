@@ -25,21 +25,25 @@ class Failure:
     text: str
 
 
-def guarded(work: Callable[[], object]) -> int:
+def guarded(work: Callable[[], object], stopped: str = STOPPED) -> int:
     """Do the work, print what a user can act on without a traceback, and give the exit code.
 
     SIGTERM ends it at once, as Ctrl-C does: files are whole or not there at all.
+
+    Args:
+        work: to be done.
+        stopped: what to say if a signal ends it.
     """
     before = signal.signal(signal.SIGTERM, _terminate)
     try:
         failure = attempt(work)
     except KeyboardInterrupt:
-        return _stopped(130)
+        return _stopped(130, stopped)
     except SystemExit as leave:
         if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into a plain exit
-            return _stopped(130)
+            return _stopped(130, stopped)
         if leave.code == 143:
-            return _stopped(143)
+            return _stopped(143, stopped)
         raise
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
@@ -65,8 +69,8 @@ def _terminate(*_: object) -> NoReturn:
     raise SystemExit(143)
 
 
-def _stopped(code: int) -> int:
-    _tell("[yellow]stopped[/]", STOPPED)
+def _stopped(code: int, text: str) -> int:
+    _tell("[yellow]stopped[/]", text)
     return code
 
 

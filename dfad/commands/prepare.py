@@ -48,13 +48,6 @@ def prepare(
     """Do it, and leave with an exit code."""
 
     def work() -> None:
-        try:
-            choose()
-        except KeyboardInterrupt:
-            CONSOLE.print("[yellow]stopped[/] the same command goes on where it was")
-            raise typer.Exit(130) from None
-
-    def choose() -> None:
         if corpus is None:
             CONSOLE.print(f"{LIST}\n\nnext: dfad prepare for_rerec --root DIR", markup=False)
             return
@@ -70,7 +63,7 @@ def prepare(
         _show(knobs, manifest)
         CONSOLE.print(f"next: python train.py data={corpus}" + (f" data.path={root}" if root else ""), markup=False)
 
-    sys.exit(guarded(work))
+    sys.exit(guarded(work, stopped="the same command goes on where it was"))
 
 
 def _bring(knobs: FakeOrRealKnobs, archive: Path | None, ca_file: Path | None, keep: bool) -> None:

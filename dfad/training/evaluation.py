@@ -92,6 +92,7 @@ def follow(
     knobs, path = _Data.read({"data": data}).data, Path(checkpoint)
     usable = _chosen(knobs.manifest(), chosen).without(skipped)
     rows = np.arange(len(usable))
+    rank.ready()
     score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank)
 
 

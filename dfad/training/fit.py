@@ -77,6 +77,7 @@ def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str
     usable = knobs.data.manifest().without(skipped)
     run, detector = Run(Path(folder)), _new_detector(knobs, usable, SILENT)
     keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
+    rank.ready()
     _fit_and_score(knobs, run, usable, detector, rank, SILENT, keep)
 
 

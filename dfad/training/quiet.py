@@ -12,6 +12,7 @@ _IDLE_WARNINGS = (
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*You are using `torch.load` with `weights_only=.*",
     r".*LeafSpec.*",
+    r".*module\(s\) in eval mode at the start of training.*",  # frozen blocks are meant to be
     r".*It is recommended to use `self.log\(.*, sync_dist=True\)`.*",  # our metrics gather by themselves
     r".*You're resuming from a checkpoint that ended before the epoch ended.*",
 )

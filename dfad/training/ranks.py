@@ -29,6 +29,7 @@ from dfad.errors import ConfigError, DataError, DfadError
 from dfad.training.config import DeviceKnobs
 
 JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.evaluation"}  # modules with a function `follow`
+_READY = b"ready"
 _GRACE_S = 20.0  # for rank 0 to notice by itself that another rank is gone
 _INTERNAL = 70  # exit code of a rank for an error that is no DfadError
 
@@ -40,6 +41,13 @@ class Rank:
     number: int = 0
     world: int = 1
     port: int = 0  # where rank 0 waits for the others
+    pipe: int | None = None  # to rank 0, by which another one tells that it is ready
+
+    def ready(self) -> None:
+        """Tell rank 0 that this one is about to meet it: what can fail alone is behind."""
+        if self.pipe is not None:
+            os.write(self.pipe, _READY)
+            os.close(self.pipe)
 
     @property
     def environment(self) -> list[Any]:
@@ -116,6 +124,8 @@ def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterato
         done = threading.Event()
         threading.Thread(target=_watch, args=(others, done), daemon=True).start()
         try:
+            for other in others:
+                other.meet()
             yield rank
             _wait(others)
         except DfadError:
@@ -148,7 +158,7 @@ class _Other:
         process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=said,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
@@ -160,6 +170,13 @@ class _Other:
         process.stdin.write(json.dumps(task) + "\n")
         process.stdin.flush()  # and stays open: its end tells that rank 0 is gone, however that happened
         return cls(rank.number, process, said)
+
+    def meet(self) -> None:
+        """Wait until it is ready: who waits for a rank that is gone waits long."""
+        assert self.process.stdout is not None
+        if not self.process.stdout.read():
+            self.process.wait()
+            raise self.error()
 
     @property
     def failed(self) -> bool:
@@ -174,11 +191,12 @@ class _Other:
 
     def end(self) -> None:
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
-        self.said.close()
+        for stream in (self.process.stdin, self.process.stdout, self.said):
+            stream.close()
 
 
 def _wait(others: list[_Other]) -> None:
@@ -236,7 +254,10 @@ def _follow() -> int:
     """Be another rank: the task comes as a line of JSON, and when the input ends, so does this process."""
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
-    rank = Rank(*task["rank"])
+    pipe = os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever is printed here is printed by rank 0 too
+    number, world, port = task["rank"]
+    rank = Rank(number, world, port, pipe)
     try:
         with threads(task["threads"]):
             import_module(JOBS[task["job"]]).follow(rank, **task["details"])
