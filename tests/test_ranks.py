@@ -23,8 +23,9 @@ from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
 from dfad.training.evaluation import evaluate_run
 from dfad.training.fit import train
 from dfad.training.norms import SyncedNorms
-from dfad.training.ranks import ALONE, free_port, together
+from dfad.training.ranks import ALONE, free_port
 from dfad.training.scoring import SILENT
+from dfad.training.together import together
 from dfad.training.trainer import accelerator_of
 from tests.conftest import SMALL
 from tests.test_resume import start, stop_after

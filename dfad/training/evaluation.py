@@ -18,9 +18,10 @@ from dfad.evaluate import evaluate
 from dfad.knobs import Knobs, Named
 from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
 from dfad.training.config import DeviceKnobs, EvalConfig
-from dfad.training.ranks import Rank, together
+from dfad.training.ranks import Rank
 from dfad.training.runs import Run, environment
 from dfad.training.scoring import Screen, results_of, score, usable_clips
+from dfad.training.together import together
 from dfad.training.trainer import accelerator_of
 
 

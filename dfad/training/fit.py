@@ -21,9 +21,10 @@ from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
 from dfad.training.frozen import keep_frozen
-from dfad.training.ranks import Rank, together
+from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Screen, results_of, score, usable_clips
+from dfad.training.together import together
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
 
