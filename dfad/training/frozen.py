@@ -109,7 +109,10 @@ def keep_frozen(
         run: name of the run.
         screen: is told of it.
     """
-    if split is None or not config.trainer.keep_frozen or config.augment.random:
+    if split is None or not config.trainer.keep_frozen:
+        return []
+    if config.augment.random:
+        screen.say("frozen blocks hear other clips in every epoch; augment=none has them computed once")
         return []
     weights = hashlib.sha256()
     for name, tensor in split[0].state_dict().items():
