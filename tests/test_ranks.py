@@ -75,7 +75,7 @@ def test_two_devices_learn_what_one_learns(model: dict[str, Any], manifest_csv: 
 def configured(manifest_csv: Path, runs: Path, model: dict[str, Any], devices: int) -> TrainConfig:
     return TrainConfig.read(
         {
-            "data": {"name": "manifest", "path": str(manifest_csv), "batch_size": 8},
+            "data": {"name": "manifest", "path": str(manifest_csv), "batch_size": 8, "workers": 1},
             "frontend": {"name": "logmel", "crop_s": 0.5, "n_mels": 40},
             "model": model,
             "augment": {"name": "none"},

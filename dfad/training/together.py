@@ -167,7 +167,8 @@ def _watch(others: list[_Other], done: threading.Event) -> None:
 def _follow() -> int:
     """Be another rank: the task comes as a line of JSON, and when the input ends, so does this process."""
     task = json.loads(sys.stdin.readline())
-    threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
+    # not through sys.stdin: its lock would be held for ever, and loader processes close it
+    threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
     pipe = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever is printed here is printed by rank 0 too
     number, world, port = task["rank"]
