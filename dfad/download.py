@@ -218,7 +218,8 @@ class _Download:
 
     def too_long(self, found: int) -> None:
         self.discard()
-        raise Refused(f"the file there has {found:,} bytes or more, expected {self.size or 0:,}: it is another one")
+        expected = "fewer" if self.size is None else f"{self.size:,}"
+        raise Refused(f"the file there has {found:,} bytes or more, expected {expected}: it is another one")
 
     def discard(self) -> None:
         self.part.unlink(missing_ok=True)

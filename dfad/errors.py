@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+IN_RUN = "in run "  # begins the note on an error that names the folder of the run in which it happened
+
 
 class DfadError(Exception):
     """An error that a user can act on."""

@@ -218,6 +218,7 @@ def norms_of_one_rank(rank: int, port: int) -> None:
         torch.testing.assert_close(share.grad, x.grad[rank::2])
         torch.testing.assert_close(synced[0].running_mean, alone.running_mean)
         torch.testing.assert_close(synced[0].running_var, alone.running_var)
+        assert not synced[0].running_var.requires_grad
         for ours, theirs in zip(synced.parameters(), alone.parameters(), strict=True):
             torch.distributed.all_reduce(ours.grad)
             torch.testing.assert_close(ours.grad, theirs.grad)

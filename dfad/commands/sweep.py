@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dfad.commands.guard import attempt
-from dfad.errors import RunError
+from dfad.errors import IN_RUN, RunError
 
 RECORDS = ".sweeps"  # in the folder of runs
 _Values = dict[str, Any]
@@ -69,7 +69,10 @@ class Sweep:
             try:
                 folder = command(given)
             except Exception as error:  # a run folder writes its name on what goes wrong in it
-                job["run"] = next((note for note in getattr(error, "__notes__", ()) if Path(note).is_dir()), None)
+                notes = (
+                    note.removeprefix(IN_RUN) for note in getattr(error, "__notes__", ()) if note.startswith(IN_RUN)
+                )
+                job["run"] = next(notes, None)
                 raise
             job["run"] = str(folder) if folder else None
 

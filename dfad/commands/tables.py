@@ -62,4 +62,4 @@ def show_sweep(jobs: Sequence[Mapping[str, Any]], name: str) -> None:
             options = differing(table)
         print_table(ordered(table, METRICS[0]), [*options, "seeds", *METRICS], options)
     for job in failed:
-        console.print(f"failed {' '.join(job['overrides'])}: {job['error'].splitlines()[0]}", markup=False)
+        console.print(f"failed {' '.join(job['overrides'])}: {job['error'].split('\n')[0]}", markup=False)

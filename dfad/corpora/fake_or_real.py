@@ -189,8 +189,8 @@ def _split_folders(folder: Path, depth: int) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             below = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder}: {(error.strerror or str(error)).lower()}") from None
+    except OSError:  # a search passes by what it may not see
+        return []
     if any(name.lower() in SPLIT_WORDS for name in below):
         return [folder]
     return [found for name in below for found in _split_folders(folder / name, depth - 1)] if depth else []

@@ -22,7 +22,7 @@ OURS = {  # arguments of Lightning's Trainer that have options of ours, or on wh
     *("logger", "callbacks", "enable_checkpointing", "enable_progress_bar", "enable_model_summary", "barebones"),
     *("use_distributed_sampler", "num_sanity_val_steps", "default_root_dir", "max_epochs", "gradient_clip_val"),
     *("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval", "fast_dev_run", "inference_mode"),
-    "reload_dataloaders_every_n_epochs",
+    *("reload_dataloaders_every_n_epochs", "limit_val_batches", "limit_test_batches", "sync_batchnorm"),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from torch import nn
 from dfad.clips import Manifest
 from dfad.errors import DfadError
 from dfad.training.config import TrainConfig
-from dfad.training.kept import Kept
+from dfad.training.kept import Kept, whole
+from dfad.training.runs import environment
 from dfad.training.scoring import Screen
 from dfad.training.trainer import accelerator_of
 
@@ -36,7 +38,7 @@ class KeepFrozen(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Compute them."""
-        absent = trainer.strategy.broadcast(not self.path.is_file())
+        absent = trainer.strategy.broadcast(not whole(self.path))
         if absent:
             self._compute(trainer, pl_module)
         trainer.datamodule.keep(Kept(self.path, self.rows))  # type: ignore[attr-defined]
@@ -60,7 +62,7 @@ class KeepFrozen(Callback):
             self.part.replace(self.path)
             size = self.path.stat().st_size / 1e6
             self.screen.say(
-                f"frozen blocks computed for {len(self.rows)} clips, kept in {escape(str(self.path))} ({size:.1f} MB)"
+                f"frozen blocks computed for {len(self.rows)} clips and kept, {size:.1f} MB: {escape(str(self.path))}"
             )
         trainer.strategy.barrier()
 
@@ -72,8 +74,9 @@ class KeepFrozen(Callback):
             if batch.draw[0]:
                 continue
             wave = batch.to(module.device).wave
-            with torch.inference_mode(), torch.autocast(module.device.type, enabled=False):
-                yield batch.row.numpy(), frozen(data.frontend.to(module.device)(wave)).float().cpu().numpy()
+            with torch.inference_mode():
+                outputs = frozen(data.frontend.to(module.device)(wave)).cpu().numpy()
+            yield batch.row.numpy(), outputs
 
     def _file(self, trainer: pl.Trainer, shape: tuple[int, ...]) -> np.ndarray:
         """The file, made by the first rank."""
@@ -87,6 +90,9 @@ class KeepFrozen(Callback):
                     "trainer.keep_frozen=false"
                 )
             np.lib.format.open_memmap(self.part, "w+", np.float32, (len(self.rows), *shape)).flush()
+            if hasattr(os, "posix_fallocate"):  # a disk that is full says so now; while it is written, it would kill us
+                with self.part.open("r+b") as file:
+                    os.posix_fallocate(file.fileno(), 0, self.part.stat().st_size)
         trainer.strategy.barrier()
         return np.lib.format.open_memmap(self.part, "r+")
 
@@ -109,8 +115,8 @@ def keep_frozen(
         run: name of the run.
         screen: is told of it.
     """
-    if split is None or not config.trainer.keep_frozen:
-        return []
+    if split is None or not config.trainer.keep_frozen or config.trainer.precision != "32-true":
+        return []  # in mixed precision training and validation see other outputs
     if config.augment.random:
         screen.say("frozen blocks hear other clips in every epoch; augment=none has them computed once")
         return []
@@ -122,8 +128,24 @@ def keep_frozen(
         "frontend": config.frontend.identity(),
         "network": [str(split[0]), weights.hexdigest()],
         "batch_size": config.data.batch_size,
-        "computed": [accelerator_of(config.trainer), torch.get_num_threads(), torch.__version__],
+        "computed": _computed(config),
     }
     key = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:16]
     rows = np.union1d(manifest.rows("train"), manifest.rows("val"))
     return [KeepFrozen(config.runs / ".frozen" / f"{key}.npy", rows, run, screen)]
+
+
+def _computed(config: TrainConfig) -> list[Any]:
+    """What else the numbers depend on: packages, our own code, the processor."""
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        code.update(path.read_bytes())
+    accelerator = accelerator_of(config.trainer)
+    processor = (
+        torch.get_num_threads()
+        if accelerator == "cpu"
+        else torch.cuda.get_device_name()
+        if accelerator == "gpu"
+        else None
+    )
+    return [environment(0, accelerator)["packages"], code.hexdigest(), accelerator, processor]

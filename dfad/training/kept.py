@@ -37,4 +37,15 @@ class Kept:
 
     def of(self, rows: np.ndarray) -> Tensor:
         """The outputs for rows of the manifest. Shape: (batch,) -> (batch, …) float32."""
-        return torch.from_numpy(self._content[self._place[rows]])
+        places = self._place[rows]
+        assert (places >= 0).all(), "asked for clips of which nothing is kept"
+        return torch.from_numpy(self._content[places])
+
+
+def whole(path: Path) -> bool:
+    """Whether there is such a file, and nothing is missing at its end."""
+    try:
+        np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return True

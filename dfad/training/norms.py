@@ -32,9 +32,14 @@ class SyncedNorms(LayerSync):
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Put the originals back; they share parameters and statistics with what stood in for them."""
+        """Put the originals back, with what was learned in their place."""
         for parent, name, child in self.replaced:
-            setattr(parent, name, child.train(getattr(parent, name).training))
+            synced = getattr(parent, name)
+            for statistic, buffer in synced.named_buffers(
+                recurse=False
+            ):  # parameters are shared; these, when moved, not
+                setattr(child, statistic, buffer)
+            setattr(parent, name, child.train(synced.training))
         self.replaced.clear()
         return model
 
@@ -84,8 +89,9 @@ class _Normalise(torch.autograd.Function):
         ctx.save_for_backward(x, weight, mean, variance, total)
         ctx.eps = eps
         output = F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
-        ctx.mark_non_differentiable(mean, variance, total)
-        return output, mean, variance, total.to(x.dtype)
+        count = total.to(x.dtype)
+        ctx.mark_non_differentiable(mean, variance, count)  # or the running statistics would keep every step's graph
+        return output, mean, variance, count
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:

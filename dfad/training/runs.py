@@ -23,7 +23,7 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from dfad.errors import DfadError, RunError
+from dfad.errors import IN_RUN, DfadError, RunError
 from dfad.training.config import TrainConfig
 
 PACKAGES = (
@@ -86,7 +86,7 @@ class Run:
         lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.2)  # `dfad runs` holds it for a moment, to see whether it is free
         except Timeout:
             raise RunError(
                 f"{self.folder} is in use by another process with the same configuration; wait for it, "
@@ -112,7 +112,7 @@ class Run:
                 with self._disk_errors():
                     yield
             except Exception as error:
-                error.add_note(str(self.folder))  # a sweep writes down where it failed
+                error.add_note(f"{IN_RUN}{self.folder}")  # a sweep writes down where it failed
                 with suppress(OSError):
                     text = str(error) if isinstance(error, DfadError) else format_exc()
                     self.write_text("error.txt", text + "\n")
