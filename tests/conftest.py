@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -117,3 +118,10 @@ def trained(manifest_csv: Path, dfad: Callable[..., Any], tmp_path_factory: pyte
     assert done.returncode == 0, done.stderr
     (folder,) = (home / "runs").iterdir()
     return folder
+
+
+@pytest.fixture
+def elsewhere(trained: Path, tmp_path: Path) -> Path:
+    """A copy of the run that was trained without a dashboard, in `runs/` of the test's folder."""
+    shutil.copytree(trained.parent, tmp_path / "runs")
+    return tmp_path / "runs" / trained.name
