@@ -40,6 +40,7 @@ class Checkpoint:
     path: Path
     knobs: DetectorKnobs
     weights: Mapping[str, Tensor]  # of the network alone
+    epoch: int  # the last one that it was trained in, from 1
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -72,7 +73,7 @@ class Checkpoint:
             raise RunError(f"{path} does not describe a detector that this dfad knows:\n{error}") from None
         prefix = "network."
         weights = {name[len(prefix) :]: v for name, v in content["state_dict"].items() if name.startswith(prefix)}
-        return cls(path, knobs, weights)
+        return cls(path, knobs, weights, int(content.get("epoch", -1)) + 1)
 
     def network(self) -> nn.Module:
         """Build the trained network, in eval mode on the CPU."""

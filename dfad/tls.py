@@ -72,11 +72,16 @@ def missing_issuers(url: str) -> list[x509.Certificate]:
             if found:  # the last one's issuer is perhaps a root that is known here
                 break
             raise
-        if issuer.issuer == issuer.subject:  # a root, and those are trusted only if they were before
+        if _folded(issuer.issuer) == _folded(issuer.subject):  # roots are trusted only if they were before
             break
         found.append(issuer)
         below = issuer
     return found
+
+
+def _folded(name: x509.Name) -> list[tuple[str, str]]:
+    """A name as OpenSSL compares it: neither case nor the number of blanks counts (RFC 5280, 7.1)."""
+    return [(part.oid.dotted_string, " ".join(str(part.value).split()).casefold()) for part in name]
 
 
 def add_issuers(context: ssl.SSLContext, issuers: list[x509.Certificate]) -> None:

@@ -42,11 +42,15 @@ class Identity:
         return self.certificate.public_bytes(Encoding.PEM)
 
 
-def issue(name: str, by: Identity | None, *, ca: bool = True, aia: str = "", days: int = 1) -> Identity:
+def issue(
+    name: str, by: Identity | None, *, ca: bool = True, aia: str = "", days: int = 1, signed_as: str = ""
+) -> Identity:
     """Make a certificate as RFC 5280 wants it, signed by another one or by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer, issuer_key = (by.certificate.subject, by.key) if by else (subject, key)
+    if signed_as:
+        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, signed_as)])
     usage = dict.fromkeys(
         ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only"), False
     )
@@ -158,8 +162,9 @@ def test_a_chain_to_an_unknown_root_is_refused(world: World) -> None:
     assert "--ca-file chain.pem, or use a browser" in text
 
 
-def test_a_fetched_root_is_not_trusted(world: World) -> None:
-    known, unknown = issue("root", None), issue("stranger", None)
+@pytest.mark.parametrize("signed_as", ["", "STRANGER", " stranger "])  # OpenSSL takes these names for the same
+def test_a_fetched_root_is_not_trusted(world: World, signed_as: str) -> None:
+    known, unknown = issue("root", None), issue("stranger", None, signed_as=signed_as)
     world.issuers.content = unknown.der
     text = world.complaint(world.open(issue("leaf", unknown, ca=False, aia=world.issuers.url)), known)
     assert "its issuer is no authority that this machine trusts" in text

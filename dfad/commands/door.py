@@ -6,12 +6,14 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -81,19 +83,25 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return _without_missing({str(key): value for key, value in plain.items()})
 
 
-def _swept(words: list[str]) -> tuple[int, set[str]]:
+def _swept(words: list[str]) -> tuple[int | None, set[str]]:
     """How many jobs a sweep has, and which keys it varies, from the words that Hydra was given."""
     params = HydraConfig.get().sweeper.get("params") or {}
     words = [f"{key}={value}" for key, value in params.items()] + [word for word in words if "=" in word]
     values = {
-        override.get_key_element().removeprefix("++"): len(list(override.sweep_string_iterator()))
+        override.get_key_element().removeprefix("++"): _count(override)
         for override in OverridesParser.create().parse_overrides(words)
         if override.is_sweep_override()
     }
-    count = 1
-    for choices in values.values():
-        count *= choices
+    count = None if None in values.values() else prod(values.values())  # type: ignore[arg-type]
     return count, set(values)
+
+
+def _count(override: Override) -> int | None:
+    """How many values a word sweeps; None for `glob(…)`, which only Hydra itself can count."""
+    try:
+        return len(list(override.sweep_string_iterator()))
+    except HydraException:
+        return None
 
 
 def _as_addition(word: str) -> str:

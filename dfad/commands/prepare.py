@@ -69,6 +69,8 @@ def prepare(
 def _bring(knobs: FakeOrRealKnobs, archive: Path | None, ca_file: Path | None, keep: bool) -> None:
     """Download and unpack a corpus, unless it is there."""
     there = knobs.find()
+    if archive and not archive.is_file():
+        raise DataError(f"no archive at {archive}")
     if there is None:
         try:
             knobs.path.mkdir(parents=True, exist_ok=True)

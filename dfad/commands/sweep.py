@@ -41,7 +41,12 @@ class Sweep:
         self._done: dict[str, dict[str, Any]] = {}  # configuration → job
 
     def job(
-        self, values: Callable[[], _Values], command: Callable[[_Values], Path | None], *, words: list[str], count: int
+        self,
+        values: Callable[[], _Values],
+        command: Callable[[_Values], Path | None],
+        *,
+        words: list[str],
+        count: int | None,
     ) -> None:
         """Do one job by itself, and write down what became of it.
 
@@ -49,12 +54,12 @@ class Sweep:
             values: gives the job's configuration.
             command: does the work, and gives the run folder if it trained one.
             words: those of its options that the sweep varies.
-            count: how many jobs the sweep has.
+            count: how many jobs the sweep has, if that can be told beforehand.
         """
         from rich import get_console
 
         say = partial(get_console().print, markup=False, highlight=False, soft_wrap=True)
-        say(f"[{len(self.jobs) + 1}/{count}] {' '.join(words)}")
+        say(f"[{len(self.jobs) + 1}/{count or '?'}] {' '.join(words)}")
         job: dict[str, Any] = {"overrides": words, "run": None, "exit_code": 0, "error": None}
 
         def work() -> None:
@@ -100,7 +105,7 @@ class Sweep:
         finally:
             _current = None
 
-    def _write(self, count: int) -> None:
+    def _write(self, count: int | None) -> None:
         """Store the record, whole or not at all."""
         if self.home is None:
             return

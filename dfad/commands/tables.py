@@ -62,4 +62,5 @@ def show_sweep(jobs: Sequence[Mapping[str, Any]], name: str) -> None:
             options = differing(table)
         print_table(ordered(table, METRICS[0]), [*options, "seeds", *METRICS], options)
     for job in failed:
-        console.print(f"failed {' '.join(job['overrides'])}: {job['error'].split('\n')[0]}", markup=False)
+        reason = str(job["error"]).split("\n")[0]
+        console.print(f"failed {' '.join(job['overrides'])}: {reason}", markup=False)

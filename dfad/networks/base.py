@@ -34,6 +34,11 @@ class NetworkKnobs(Knobs):
         """
         raise NotImplementedError
 
+    @property
+    def least_epochs(self) -> int:
+        """How many epochs it takes until everything is trained that ever shall be."""
+        return 1
+
     def start(self, network: nn.Module, progress: Progress | None = None) -> None:
         """Put pretrained weights into a network that was just built; by default it stays as it is.
 

@@ -67,6 +67,11 @@ class VGG16Knobs(NetworkKnobs):
             return self.trained_from
         return max(self.trained_from, BLOCKS + 1 - epoch // self.unfreeze_every)
 
+    @property
+    def least_epochs(self) -> int:
+        """How many epochs it takes until the last block is trained that ever shall be."""
+        return 1 + (BLOCKS + 1 - self.trained_from) * (self.unfreeze_every or 0)
+
     def identity(self) -> dict[str, Any]:
         """What can change a run's numbers: of a file of weights its content, not its path."""
         values = super().identity()

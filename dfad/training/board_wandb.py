@@ -67,7 +67,7 @@ class WandbBoard:
         homes = {"WANDB_DIR": home.parent, "WANDB_DATA_DIR": home / "data", "WANDB_CACHE_DIR": home / "cache"}
         self.ours = {name: str(path) for name, path in homes.items() if name not in os.environ}
         os.environ.update(self.ours)
-        self.complete = False
+        self.complete, self.goes_on = False, goes_on
         asked = self.knobs.mode == "offline"
         trouble = "logger.mode=offline" if asked else _trouble(verify=True)
         if not trouble:
@@ -124,7 +124,7 @@ class WandbBoard:
             wandb.teardown(exit_code=1 if failed else 0)  # its process too: the next job begins afresh
             for name in self.ours:
                 os.environ.pop(name, None)
-        if self.complete and not failed:
+        if self.complete and self.goes_on and not failed:  # parts of the same place, which this one holds all of
             for part in place.parent.glob(f"offline-run-*-{glob.escape(self.run.id)}"):
                 if part != place:
                     shutil.rmtree(part)
@@ -178,7 +178,7 @@ def _trouble(*, verify: bool) -> str | None:
     try:
         known = wandb.login(prompt=False, verify=verify)
     except wandb.errors.AuthenticationError as error:
-        return _first_line(error)
+        return _first_line(error).split(": ")[0]  # what follows is about its inner workings
     return None if known else "there is no API key; wandb login stores one"
 
 

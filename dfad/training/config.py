@@ -84,6 +84,16 @@ class TrainConfig(Knobs):
         return self
 
     @model_validator(mode="after")
+    def _all_is_trained_in_time(self) -> TrainConfig:
+        least, most = self.model.least_epochs, self.trainer.max_epochs
+        if least > most:
+            raise ValueError(
+                f"trainer.max_epochs={most} ends before all is trained that should be, which takes {least}; "
+                f"use trainer.max_epochs={least} or more, or unfreeze less or sooner"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _every_device_gets_its_share(self) -> TrainConfig:
         batch, devices = self.data.batch_size, self.trainer.devices
         if batch % devices:

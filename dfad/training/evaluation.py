@@ -13,7 +13,7 @@ import numpy as np
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
-from dfad.errors import ConfigError, DataError
+from dfad.errors import ConfigError, DataError, RunError
 from dfad.evaluate import evaluate
 from dfad.knobs import Knobs, Named
 from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
@@ -48,6 +48,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         DfadError: for anything that a user can put right.
     """
     accelerator_of(config.trainer)
+    if not config.run.exists():
+        raise RunError(f"there is no {config.run}; dfad runs lists the runs that there are")
     path = best_checkpoint(config.run) if config.run.is_dir() else config.run
     checkpoint = Checkpoint.read(path)
     run = Run(path.parent.parent)
@@ -81,7 +83,10 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
             table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
         table.write(place.folder / "scores.csv")
         found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
-        results = results_of({chosen: found}, usable.notes)
+        notes = (
+            () if not in_run or run.finished else ("the run is not finished: its best checkpoint so far was scored",)
+        )
+        results = results_of({chosen: found}, (*notes, *usable.notes))
         place.write_json("metrics.json", results)
     return Evaluated(place.folder, results, before=False)
 
@@ -93,8 +98,7 @@ def follow(
     knobs, path = _Data.read({"data": data}).data, Path(checkpoint)
     usable = _chosen(knobs.manifest(), chosen).without(skipped)
     rows = np.arange(len(usable))
-    rank.ready()
-    score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank)
+    score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank.ready())
 
 
 def _chosen(manifest: Manifest, chosen: str) -> Manifest:

@@ -78,16 +78,15 @@ def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str
     usable = knobs.data.manifest().without(skipped)
     run, detector = Run(Path(folder)), _new_detector(knobs, usable, SILENT)
     keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
-    rank.ready()
-    _fit_and_score(knobs, run, usable, detector, rank, SILENT, keep)
+    _fit_and_score(knobs, run, usable, detector, rank.ready(), SILENT, keep)
 
 
 def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -> None:
     """Say what the run does, and store what it depends on."""
     now = environment(config.seed, accelerator)
     if run.last.is_file():
-        _require_sound(run.last)
-        screen.say(f"run [bold]{escape(str(run.folder))}[/] goes on after its last whole epoch")
+        epoch = f"{_sound(run.last).epoch} of {config.trainer.max_epochs}"
+        screen.say(f"run [bold]{escape(str(run.folder))}[/] goes on after its last whole epoch, {epoch}")
         if differences := changed(run.read_json("environment.json") or {}, now):
             screen.say(
                 f"[yellow]note[/] it began under other versions, so its numbers may differ: {', '.join(differences)}"
@@ -105,10 +104,10 @@ def _counted(manifest: Manifest) -> str:
     return f"clips, bona-fide + spoof: {shown}"
 
 
-def _require_sound(checkpoint: Path) -> None:
-    """Refuse to go on from a damaged checkpoint."""
+def _sound(checkpoint: Path) -> Checkpoint:
+    """Read a checkpoint to go on from; refuse a damaged one."""
     try:
-        Checkpoint.read(checkpoint)
+        return Checkpoint.read(checkpoint)
     except RunError as error:
         raise RunError(f"{error}\nthe run cannot go on; delete {checkpoint.parents[1]} and it begins anew") from None
 

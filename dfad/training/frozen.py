@@ -41,6 +41,8 @@ class KeepFrozen(Callback):
         absent = trainer.strategy.broadcast(not whole(self.path))
         if absent:
             self._compute(trainer, pl_module)
+        else:
+            self.screen.say(f"frozen blocks computed before: {escape(str(self.path))}")
         trainer.datamodule.keep(Kept(self.path, self.rows))  # type: ignore[attr-defined]
 
     def _compute(self, trainer: pl.Trainer, module: Any) -> None:

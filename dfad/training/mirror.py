@@ -89,7 +89,7 @@ class Mirror(Callback):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         with self._training_goes_on():
-            self._close(failed=kind is not None)
+            self._close(failed=kind is not None or self.lost)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the board."""

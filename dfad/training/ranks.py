@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
-_READY = b"ready"
+READY = b"ready"
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,19 @@ class Rank:
     number: int = 0
     world: int = 1
     port: int = 0  # where rank 0 waits for the others
-    pipe: int | None = None  # to rank 0, by which another one tells that it is ready
+    told: int | None = None  # pipe to rank 0
 
-    def ready(self) -> None:
-        """Tell rank 0 that this one is about to meet it: what can fail alone is behind."""
-        if self.pipe is not None:
-            os.write(self.pipe, _READY)
-            os.close(self.pipe)
+    def ready(self) -> Rank:
+        """Tell rank 0 that what can fail alone is behind, and learn where to meet; after that it goes with rank 0.
+
+        Input is read bare: the lock of `sys.stdin` would be held for ever, and loader processes close it.
+        """
+        assert self.told is not None
+        os.write(self.told, READY)
+        os.close(self.told)
+        port = int(os.read(0, 32))
+        threading.Thread(target=_go_with_rank_0, daemon=True).start()
+        return replace(self, port=port)
 
     @property
     def environment(self) -> list[Any]:
@@ -37,6 +45,11 @@ class Rank:
 
 
 ALONE = Rank()
+
+
+def _go_with_rank_0() -> None:
+    os.read(0, 1)  # ends when rank 0 does
+    os.killpg(0, signal.SIGKILL)  # loader processes too
 
 
 class _Started(ClusterEnvironment):

@@ -116,6 +116,7 @@ class Run:
                 with suppress(OSError):
                     text = str(error) if isinstance(error, DfadError) else format_exc()
                     self.write_text("error.txt", text + "\n")
+                    logging.getLogger("dfad").error(text)
                 raise
 
     @contextmanager

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import threading
@@ -25,10 +27,10 @@ import torch
 
 from dfad.errors import ConfigError, DataError, DfadError
 from dfad.training.config import DeviceKnobs
-from dfad.training.ranks import ALONE, Rank, free_port, threads
+from dfad.training.ranks import ALONE, READY, Rank, free_port, threads
 
 JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.evaluation"}  # modules with a function `follow`
-_GRACE_S = 20.0  # for rank 0 to notice by itself that another rank is gone
+_GRACE_S = 15.0  # for rank 0 to leave by itself
 _INTERNAL = 70  # exit code of a rank for an error that is no DfadError
 
 
@@ -50,15 +52,15 @@ def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterato
     if devices.devices == 1:
         yield ALONE
         return
-    rank = Rank(0, devices.devices, free_port())
-    with threads(torch.get_num_threads() // rank.world):
-        others = [_Other.start(Rank(number, rank.world, rank.port), job, details) for number in range(1, rank.world)]
-        done = threading.Event()
-        threading.Thread(target=_watch, args=(others, done), daemon=True).start()
+    others: list[_Other] = []
+    done = threading.Event()
+    with threads(torch.get_num_threads() // devices.devices), _signals() as heard:
         try:
-            for other in others:
-                other.meet()
-            yield rank
+            for number in range(1, devices.devices):
+                others.append(_Other.start(Rank(number, devices.devices), job, details))
+            port = _meet(others)
+            threading.Thread(target=_watch, args=(others, heard, done), daemon=True).start()
+            yield Rank(0, devices.devices, port)
             _wait(others)
         except DfadError:
             raise
@@ -79,36 +81,41 @@ class _Other:
     """One of the other ranks: its process, and what it says when it fails."""
 
     number: int
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     said: IO[bytes] = field(repr=False)
 
     @classmethod
     def start(cls, rank: Rank, job: str, details: dict[str, Any]) -> _Other:
-        home = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
+        """Start it in a session of its own: Ctrl-C is for rank 0, which ends the others."""
+        home, environment = Path(__file__).parents[2], dict(os.environ)
+        if (home / "pyproject.toml").is_file():  # not installed, perhaps
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), environment.get("PYTHONPATH")]))
         said = TemporaryFile()  # noqa: SIM115  # closed in `end`
+        command = [sys.executable, "-P", "-m", __name__]  # -P: never import what lies in the working folder
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=said,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-            start_new_session=True,  # Ctrl-C is for rank 0, which ends the others
+            bufsize=0,
+            env=environment,
+            start_new_session=True,
         )
-        assert process.stdin is not None
-        place = {"rank": [rank.number, rank.world, rank.port], "threads": torch.get_num_threads()}
-        task = {**place, "job": job, "details": details}
-        process.stdin.write(json.dumps(task) + "\n")
-        process.stdin.flush()  # and stays open: its end tells that rank 0 is gone, however that happened
-        return cls(rank.number, process, said)
+        other = cls(rank.number, process, said)
+        task = {"number": rank.number, "world": rank.world, "threads": torch.get_num_threads(), "job": job}
+        other.tell(json.dumps({**task, "details": details}))
+        return other
 
-    def meet(self) -> None:
-        """Wait until it is ready: who waits for a rank that is gone waits long."""
-        assert self.process.stdout is not None
-        if not self.process.stdout.read():
+    def tell(self, line: str) -> None:
+        """Send a line. The pipe stays open after it: its end tells that rank 0 is gone, however that happened."""
+        assert self.process.stdin is not None
+        rest = memoryview((line + "\n").encode())
+        try:
+            while rest:
+                rest = rest[self.process.stdin.write(rest) :]
+        except BrokenPipeError:
             self.process.wait()
-            raise self.error()
+            raise self.error() from None
 
     @property
     def failed(self) -> bool:
@@ -122,13 +129,32 @@ class _Other:
         return {2: ConfigError, 3: DataError}.get(code, DfadError)(text)
 
     def end(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
+        """Kill it, loader processes included, if it is still there."""
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.said):
+            assert stream is not None
             stream.close()
+
+
+def _meet(others: list[_Other]) -> int:
+    """Wait until all are ready, as who waits for a rank that is gone waits long; then say where to meet.
+
+    Returns:
+        The port, chosen only now so that nobody else takes it.
+    """
+    waiting = {other.process.stdout: other for other in others if other.process.stdout}
+    while waiting:
+        for stream in select.select(list(waiting), [], [])[0]:
+            other = waiting.pop(stream)
+            if stream.read(len(READY)) != READY:
+                other.process.wait()
+                raise other.error()
+    port = free_port()
+    for other in others:
+        other.tell(str(port))
+    return port
 
 
 def _wait(others: list[_Other]) -> None:
@@ -154,25 +180,43 @@ def _cause(others: list[_Other], *, patience_s: float) -> Exception | None:
     return None
 
 
-def _watch(others: list[_Other], done: threading.Event) -> None:
-    """End this process if another rank failed and this one goes on waiting for it, as NCCL can for long."""
+@contextmanager
+def _signals() -> Iterator[int | None]:
+    """A pipe on which signals are heard even while this thread waits for other ranks; None outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    try:
+        yield reading
+    finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
+        os.close(reading)
+
+
+def _watch(others: list[_Other], heard: int | None, done: threading.Event) -> None:
+    """End this process if it should stop, or another rank failed, and it goes on waiting, as NCCL can for long."""
     while not done.wait(0.5):
-        if failed := next((other for other in others if other.failed), None):
-            if not done.wait(_GRACE_S):
-                print(f"error {failed.error()}", file=sys.stderr, flush=True)
-                os._exit(failed.process.returncode if failed.process.returncode > 0 else 1)
-            return
+        numbers = os.read(heard, 64) if heard is not None and select.select([heard], [], [], 0)[0] else b""
+        stop = next((number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)), None)
+        failed = next((other for other in others if other.failed), None)
+        if (stop or failed) and not done.wait(_GRACE_S):
+            text = f"error {failed.error()}" if failed else "stopped: it did not leave by itself"
+            print(text, file=sys.stderr, flush=True)
+            for other in others:
+                other.end()
+            os._exit(128 + stop if stop else 1)
 
 
 def _follow() -> int:
-    """Be another rank: the task comes as a line of JSON, and when the input ends, so does this process."""
+    """Be another rank; the task comes as a line of JSON."""
     task = json.loads(sys.stdin.readline())
-    # not through sys.stdin: its lock would be held for ever, and loader processes close it
-    threading.Thread(target=lambda: (os.read(0, 1), os._exit(1)), daemon=True).start()
-    pipe = os.dup(1)
+    told = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever is printed here is printed by rank 0 too
-    number, world, port = task["rank"]
-    rank = Rank(number, world, port, pipe)
+    rank = Rank(task["number"], task["world"], told=told)
     try:
         with threads(task["threads"]):
             import_module(JOBS[task["job"]]).follow(rank, **task["details"])

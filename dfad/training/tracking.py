@@ -49,16 +49,27 @@ class Curves(Callback):
 
 
 class EpochLines(Callback):
-    """Prints a line per epoch, above the progress bar where there is one."""
+    """Prints a line per epoch, above the progress bar where there is one, once its checkpoint is written."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.say = say
+        self.line = ""
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Print the epoch's line."""
+        """Make the epoch's line; checkpoints come after this."""
         if not trainer.is_global_zero:
             return
         metrics = trainer.callback_metrics
         shown = "  ".join(f"{name} {float(metrics[name]):.3f}" for name in _SHOWN if name in metrics)
         epochs = trainer.max_epochs or 0
-        self.say(f"epoch {trainer.current_epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}")
+        self.line = f"epoch {trainer.current_epoch + 1:>{len(str(epochs))}}/{epochs}  {shown}"
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the line of the epoch before."""
+        if self.line:
+            self.say(self.line)
+            self.line = ""
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the last one's."""
+        self.on_train_epoch_start(trainer, pl_module)
