@@ -96,7 +96,7 @@ def test_wrong_runs_are_refused(trained: Path, refusal: Refusal, tmp_path: Path)
     (tmp_path / "text.ckpt").write_text("hello")
     for run, answer in (
         (str(tmp_path), "is no run folder"),
-        ("nowhere", "no checkpoint at nowhere"),
+        ("nowhere", "there is no nowhere; dfad runs lists the runs"),
         ("newer.ckpt", "is of format 99"),
         ("foreign.ckpt", "is not a checkpoint of dfad"),
         ("text.ckpt", "is damaged, or no checkpoint"),

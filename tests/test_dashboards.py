@@ -198,6 +198,7 @@ def test_a_killed_run_goes_on_as_the_same_one(manifest_csv: Path, dfad: Command,
     assert_has_every_epoch(sent, only_run(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_are_a_group(manifest_csv: Path, dfad: Command, tmp_path: Path) -> None:
     typed = words(manifest_csv, "trainer.max_epochs=1", "logger=wandb", "logger.worst=0", "seed=1,2")
     done = dfad("train", "-m", *typed, cwd=tmp_path, stdin=subprocess.DEVNULL)
@@ -218,6 +219,7 @@ def test_online_or_nothing_is_refused_before_the_training(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_without_it_nothing_imports_wandb(elsewhere: Path, manifest_csv: Path, tmp_path: Path) -> None:
     code = (
         "import atexit, sys\nfrom dfad.commands.train import main\n"

@@ -281,7 +281,7 @@ def test_prepare_says_what_to_do_without_a_network(prepare: Prepare, monkeypatch
         (["demo", "--keep-archive"], 2, "demo is not downloaded"),
         (["for_rerec", "--ca-file", "none.pem"], 3, "none.pem holds no certificates"),
         (["for_rerec", "--root", "/proc/nope"], 3, "cannot write to /proc/nope"),
-        (["for_rerec", "--archive", "none.tar.gz"], 3, "no file at none.tar.gz"),
+        (["for_rerec", "--archive", "none.tar.gz"], 3, "no archive at none.tar.gz"),
     ],
 )
 def test_prepare_answers_in_a_line(words: list[str], code: int, answer: str, prepare: Prepare) -> None:

@@ -40,7 +40,7 @@ def scored(run: Path, data: dict[str, Any], devices: int) -> pd.DataFrame:
     return ScoreTable.read(evaluate_run(config, SILENT).folder / "scores.csv").frame
 
 
-@pytest.mark.parametrize("clips", [1, 13, 24])
+@pytest.mark.parametrize("clips", [1, 13, pytest.param(24, marks=pytest.mark.slow)])
 def test_scores_are_the_same_on_one_and_two_devices(
     clips: int, trained: Path, manifest_csv: Path, tmp_path: Path
 ) -> None:
@@ -79,7 +79,7 @@ def configured(manifest_csv: Path, runs: Path, model: dict[str, Any], devices: i
             "frontend": {"name": "logmel", "crop_s": 0.5, "n_mels": 40},
             "model": model,
             "augment": {"name": "none"},
-            "trainer": {"accelerator": "cpu", "devices": devices, "max_epochs": 2},
+            "trainer": {"accelerator": "cpu", "devices": devices, "max_epochs": 3},
             "logger": {"name": "none"},
             "runs": str(runs),
         }

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from dfad.commands.sweep import Sweep, isolated, sweep_name
-from dfad.errors import ConfigError, DataError
+from dfad.errors import IN_RUN, ConfigError, DataError
 from tests.conftest import SMALL
 from tests.test_resume import start, stop_after
 
@@ -147,7 +147,9 @@ def test_a_job_of_a_sweep_and_the_same_run_alone_are_bit_for_bit_the_same(
         assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGINT, 130)]
+)
 def test_signals_stop_the_whole_sweep(number: signal.Signals, code: int, manifest_csv: Path, tmp_path: Path) -> None:
     typed = ["-m", "data=manifest", f"data.path={manifest_csv}", *SMALL, "trainer.max_epochs=500", "seed=1,2"]
     process = start([*typed, "runs=mine"], tmp_path)
@@ -206,7 +208,7 @@ class TestSweep:
 
             def fail(_: dict[str, Any], kind: Any = kind, folder: Path = folder) -> Path:
                 error = kind("no such thing")
-                error.add_note(str(folder))  # as a run folder does
+                error.add_note(f"{IN_RUN}{folder}")  # as a run folder does
                 raise error
 
             sweep.job(lambda k=kind: {"runs": str(tmp_path), "x": k.__name__}, fail, words=[], count=3)  # type: ignore[misc]
