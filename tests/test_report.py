@@ -14,7 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from dfad.report import figures
-from dfad.report.inputs import Example, inputs
+from dfad.report.inputs import Example, heard, inputs
 from dfad.report.page import POLARITY, Page, Section, render
 from dfad.report.style import png
 
@@ -125,6 +125,13 @@ def test_inputs(examples):
     figure = inputs(examples)
     drawn(figure)
     assert len(figure.axes) == max(3 * len(examples), 1)
+
+
+@pytest.mark.parametrize(
+    "features", [RNG.random((20, 30)), RNG.normal(size=1600) * 0.1, np.zeros((20, 30)), np.zeros(0)]
+)
+def test_what_the_network_hears_of_one_clip(features):
+    drawn(heard(RNG.normal(size=1600), features, 16_000))
 
 
 def test_figures_never_import_pyplot():

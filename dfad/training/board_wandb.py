@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from math import exp
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import yaml
 from rich.markup import escape
@@ -30,6 +30,7 @@ COLUMNS: list[Any] = ["id", "label", "attack", "score", "P(spoof)", "error", "au
 FILES = ("config.yaml", "environment.json", "manifest.json", "metrics.json", "curves.csv", "report.html")
 WAITS_S = {"init_timeout": 30.0, "finish_timeout": 120.0}  # WANDB_INIT_TIMEOUT and WANDB_FINISH_TIMEOUT go before
 SYNC = "wandb sync --include-online --include-synced"  # also what was begun online, and cut off
+_NO_ANSWER = "Failed to execute API request: the service process is busy and did not respond in time."
 
 
 class WandbBoard:
@@ -50,8 +51,10 @@ class WandbBoard:
         self.knobs, self.group, self.say = knobs, knobs.group or group, say
         self.clips = knobs.worst
         self.complete = False
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # to its makers: nobody asked for that, and it is loud
+        self.ours: dict[str, str] = {}  # environment variables that this board sets
         if knobs.mode == "online" and (trouble := _trouble(verify=False)):
-            raise ConfigError(f"logger.mode=online, but {trouble}; logger.mode=auto goes on offline")
+            self._refuse(trouble)
 
     def key(self, run: Run) -> str:
         """The place: entity, project and id, or the agent's."""
@@ -77,16 +80,16 @@ class WandbBoard:
                 return
             except (wandb.Error, TimeoutError) as error:
                 trouble = _first_line(error)
-                wandb.teardown(exit_code=1)
+                wandb.teardown()
         if self.knobs.mode == "online":
-            raise ConfigError(f"logger.mode=online, but {trouble}; logger.mode=auto goes on offline")
+            self._refuse(trouble)
         self.run = self._init(run, "offline", goes_on)
         self.say(f"Weights & Biases is offline: {escape(trouble)}")
 
     def row(self, values: Mapping[str, float]) -> None:
-        """Send one epoch; those before `run.step` were sent by another process, and are the same."""
+        """Send one epoch; those before the first step of this process are there, and are the same."""
         epoch = int(values["epoch"])
-        if epoch >= self.run.step:
+        if epoch >= self.run.starting_step:
             self.run.log(dict(values), step=epoch, commit=True)
 
     def results(self, run: Run, clips: Sequence[HeardClip]) -> None:
@@ -111,8 +114,6 @@ class WandbBoard:
 
     def close(self, *, failed: bool) -> str:
         """Wait until all is sent, but not for ever; what is left can be sent by hand."""
-        import wandb
-
         offline, place = bool(self.run.settings.mode == "offline"), Path(self.run.settings.sync_dir)
         where = f"offline: {self._sync()}" if offline else self.run.url or ""
         try:
@@ -121,9 +122,7 @@ class WandbBoard:
             self.say("[yellow]note[/] Weights & Biases did not take all in time")
             where = f"not all sent: {self._sync()}"
         finally:
-            wandb.teardown(exit_code=1 if failed else 0)  # its process too: the next job begins afresh
-            for name in self.ours:
-                os.environ.pop(name, None)
+            self._leave()
         if self.complete and self.goes_on and not failed:  # parts of the same place, which this one holds all of
             for part in place.parent.glob(f"offline-run-*-{glob.escape(self.run.id)}"):
                 if part != place:
@@ -162,6 +161,18 @@ class WandbBoard:
             made.define_metric(name, step_metric="epoch")
         return made
 
+    def _refuse(self, trouble: str) -> NoReturn:
+        self._leave()
+        raise ConfigError(f"logger.mode=online, but {trouble}; logger.mode=auto goes on offline")
+
+    def _leave(self) -> None:
+        """End the background process of wandb too, so that the next job of this one begins afresh."""
+        import wandb
+
+        for name in self.ours:
+            os.environ.pop(name, None)
+        wandb.teardown()
+
     def _sync(self) -> str:
         place = Path(self.run.settings.sync_dir)
         shown = place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
@@ -178,7 +189,7 @@ def _trouble(*, verify: bool) -> str | None:
     try:
         known = wandb.login(prompt=False, verify=verify)
     except wandb.errors.AuthenticationError as error:
-        return _first_line(error).split(": ")[0]  # what follows is about its inner workings
+        return _first_line(error).replace(_NO_ANSWER, "no answer")
     return None if known else "there is no API key; wandb login stores one"
 
 

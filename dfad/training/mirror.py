@@ -160,12 +160,13 @@ class Mirror(Callback):
         except DfadError:
             raise
         except Exception as error:
+            if not self.lost:
+                self.say(
+                    f"[yellow]note[/] the dashboard stopped: {escape(_first_line(error))}; "
+                    "the run goes on without, and the same command completes it later"
+                )
             self.lost = True
-            self.say(
-                f"[yellow]note[/] the dashboard stopped: {escape(_first_line(error))}; "
-                "the run goes on without, and the same command completes it later"
-            )
 
 
 def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
