@@ -83,9 +83,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
             table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
         table.write(place.folder / "scores.csv")
         found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
-        notes = (
-            () if not in_run or run.finished else ("the run is not finished: its best checkpoint so far was scored",)
-        )
+        early = in_run and not run.finished
+        notes = ("the run is not finished: its best checkpoint so far was scored",) if early else ()
         results = results_of({chosen: found}, (*notes, *usable.notes))
         place.write_json("metrics.json", results)
     return Evaluated(place.folder, results, before=False)

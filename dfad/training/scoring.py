@@ -25,9 +25,8 @@ from dfad.training.ranks import ALONE, Rank, threads
 from dfad.training.runs import Run
 from dfad.training.trainer import accelerator_of, make_trainer
 
-Watch = Callable[
-    ..., Callable[[int, int], None]
-]  # a task's name, and of what: clips or bytes → who is told (done, of all)
+# a task's name, and of what (clips, bytes) → who is told (done, of all)
+Watch = Callable[..., Callable[[int, int], None]]
 
 
 @dataclass(frozen=True)
