@@ -77,7 +77,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
             "data": data.plain(),
             "devices": config.trainer.plain(),
             "chosen": chosen,
-            "skipped": sorted(set(manifest.ids) - set(usable.ids)),
+            "folder": str(place.folder),
         }
         with together(config.trainer, "evaluate", details) as rank:
             table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
@@ -91,10 +91,11 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
 
 
 def follow(
-    rank: Rank, *, checkpoint: str, data: dict[str, Any], devices: dict[str, Any], chosen: str, skipped: list[str]
+    rank: Rank, *, checkpoint: str, data: dict[str, Any], devices: dict[str, Any], chosen: str, folder: str
 ) -> None:
     """Do the share of another rank: score its batches of the clips that the first has chosen."""
     knobs, path = _Data.read({"data": data}).data, Path(checkpoint)
+    skipped = Run(Path(folder)).read_json("manifest.json")["skipped"]
     usable = _chosen(knobs.manifest(), chosen).without(skipped)
     rows = np.arange(len(usable))
     score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank.ready())

@@ -63,8 +63,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         usable.require_both_classes(SPLITS)
         screen.say(_counted(usable))
         detector = _new_detector(config, usable, screen)  # before the others start: it may download weights
-        skipped = sorted(set(manifest.ids) - set(usable.ids))
-        details = {"config": config.plain(), "folder": str(run.folder), "skipped": skipped, "clips": clips}
+        details = {"config": config.plain(), "folder": str(run.folder), "clips": clips}
         with together(config.trainer, "train", details) as rank:
             keep = keep_frozen(config, usable, clips, detector.split, run.folder.name, screen)
             tables = _fit_and_score(config, run, usable, detector, rank, screen, [*keep, *callbacks])
@@ -72,11 +71,11 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     return Trained(run, before=False)
 
 
-def follow(rank: Rank, *, config: dict[str, Any], folder: str, skipped: list[str], clips: str) -> None:
+def follow(rank: Rank, *, config: dict[str, Any], folder: str, clips: str) -> None:
     """Do the share of another rank; the first has looked at everything and writes what there is to write."""
-    knobs = TrainConfig.read(config)
-    usable = knobs.data.manifest().without(skipped)
-    run, detector = Run(Path(folder)), _new_detector(knobs, usable, SILENT)
+    knobs, run = TrainConfig.read(config), Run(Path(folder))
+    usable = knobs.data.manifest().without(run.read_json("manifest.json")["skipped"])
+    detector = _new_detector(knobs, usable, SILENT)
     keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
     _fit_and_score(knobs, run, usable, detector, rank.ready(), SILENT, keep)
 
