@@ -75,10 +75,11 @@ class Named:
     table: Mapping[str, type[Knobs]]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Build the union of the table's types, told apart by `name`."""
-        return core_schema.tagged_union_schema(
+        """Build the union of the table's types, told apart by `name`; or None, where the annotation takes that."""
+        union = core_schema.tagged_union_schema(
             {name: handler.generate_schema(knobs) for name, knobs in self.table.items()}, discriminator="name"
         )
+        return core_schema.nullable_schema(union) if type(None) in get_args(source) else union
 
 
 def knobs_in(annotation: Any) -> list[type[Knobs]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import exp
 from pathlib import Path
 from typing import Annotated, Any, Self
 from zipfile import ZipFile
@@ -16,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from dfad.audio import LIMITS, fit, load
+from dfad.calibrate import p_spoof
+from dfad.deployed import Deployed
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Knobs, Named
@@ -90,23 +90,28 @@ class Result:
     """What a detector says of one clip.
 
     Attributes:
-        score: log-odds of bona fide; higher = more likely real.
-        p_spoof: the probability that the clip is synthetic, if both were equally likely beforehand.
+        score: log-odds of bona fide; higher = more likely real. Calibrated, it is a log-likelihood ratio.
+        p_spoof: the probability that the clip is synthetic, at `prior`.
         verdict: `bona-fide` or `spoof`, at the threshold.
-        threshold: the run's own, chosen on validation; 0 for a bare checkpoint.
+        threshold: the run's own, chosen on validation, in the units of `score`; 0 for a bare checkpoint.
         calibrated: whether the score went through a calibrator; if not, read `p_spoof` with care.
+        prior: the share of spoof that is expected beforehand.
+        raw_score: what the network says, as it stands in score tables.
     """
 
     score: float
     p_spoof: float
     verdict: str
     threshold: float
-    calibrated: bool = False
+    calibrated: bool
+    prior: float
+    raw_score: float
 
 
 class Scorer:
     """A trained detector that takes files and arrays.
 
+    Of a run, it is calibrated and decides at the run's threshold; of a bare checkpoint it is raw, and decides at 0.
     It hears what evaluation hears: the first `crop_s` seconds at the detector's sample rate, repeated if shorter.
 
     >>> scorer = dfad.load("runs/cnn-logmel-demo-0a1b2c3d")  # doctest: +SKIP
@@ -114,8 +119,10 @@ class Scorer:
     0.93
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, threshold: float = 0.0, device: str | torch.device = "cpu") -> None:
-        self.knobs, self.threshold, self.device = checkpoint.knobs, threshold, torch.device(device)
+    def __init__(
+        self, checkpoint: Checkpoint, deployed: Deployed | None = None, *, device: str | torch.device = "cpu"
+    ) -> None:
+        self.knobs, self.deployed, self.device = checkpoint.knobs, deployed or Deployed(), torch.device(device)
         self.frontend = checkpoint.knobs.frontend.build().to(self.device)
         self.network = checkpoint.network().to(self.device)
 
@@ -135,12 +142,26 @@ class Scorer:
         else:
             wave = load(Path(source), sample_rate=frontend.sample_rate, crop_s=frontend.crop_s)
         score = float(self.score(torch.from_numpy(fit(wave, frontend.crop_samples)[None]))[0])
-        verdict = "bona-fide" if score >= self.threshold else "spoof"
-        return Result(score, 1 / (1 + exp(min(score, 700.0))), verdict, self.threshold)
+        return self.judge(score)
+
+    def judge(self, score: float) -> Result:
+        """What a raw score means."""
+        deployed, calibrator = self.deployed, self.deployed.calibrator
+        threshold = deployed.threshold or 0.0
+        shown, shown_threshold = calibrator([score, threshold]) if calibrator else (score, threshold)
+        return Result(
+            score=float(shown),
+            p_spoof=float(p_spoof(shown, deployed.prior)),
+            verdict="bona-fide" if score >= threshold else "spoof",
+            threshold=float(shown_threshold),
+            calibrated=calibrator is not None,
+            prior=deployed.prior,
+            raw_score=score,
+        )
 
     @torch.inference_mode()
     def score(self, wave: Tensor) -> Tensor:
-        """Score a batch of crops.
+        """Score a batch of crops, raw.
 
         Shape:
             (batch, crop_samples) float32 -> (batch,) float32 on the CPU
@@ -149,7 +170,7 @@ class Scorer:
 
 
 def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Scorer:
-    """Load the best checkpoint of a run folder with its threshold, or a bare checkpoint.
+    """Load the best checkpoint of a run folder with its calibrator and threshold, or a bare checkpoint.
 
     Raises:
         RunError: if there is no such thing, or it is something else.
@@ -157,8 +178,7 @@ def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Score
     path = Path(run)
     if not path.is_dir():
         return Scorer(Checkpoint.read(path), device=device)
-    checkpoint = Checkpoint.read(best_checkpoint(path))
-    return Scorer(checkpoint, threshold=stored_threshold(path) or 0.0, device=device)
+    return Scorer(Checkpoint.read(best_checkpoint(path)), Deployed.of_run(path), device=device)
 
 
 def best_checkpoint(run: Path) -> Path:
@@ -171,22 +191,6 @@ def best_checkpoint(run: Path) -> Path:
     if not path.is_file():
         raise RunError(f"{run} is no run folder, or its training has not finished an epoch: there is no {path}")
     return path
-
-
-def stored_threshold(run: Path) -> float | None:
-    """The threshold that a finished run chose on validation; None if it is not finished.
-
-    Raises:
-        RunError: if its results are damaged.
-    """
-    path = run / "metrics.json"
-    if not path.is_file():
-        return None
-    try:
-        threshold = json.loads(path.read_text())["values"].get("val/eer_threshold")
-        return None if threshold is None else float(threshold)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise RunError(f"{path} is damaged; give a checkpoint of the run, or train again with force=true") from None
 
 
 def _prepared(wave: np.ndarray, sample_rate: int | None, frontend: FrontendKnobs) -> np.ndarray:

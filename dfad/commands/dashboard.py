@@ -42,16 +42,17 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     import torch
 
     from dfad.clips import CLASS_NAMES, Label
-    from dfad.evaluate import worst
+    from dfad.deployed import Deployed
+    from dfad.evaluation import worst
     from dfad.report.inputs import heard
     from dfad.report.style import png
-    from dfad.scorer import stored_threshold
     from dfad.scores import ScoreTable
     from dfad.training.datamodule import ClipDataset
     from dfad.training.mirror import HeardClip
     from dfad.training.sampling import Pick
 
-    threshold = stored_threshold(run.folder) or 0.0
+    deployed = Deployed.of_run(run.folder) or Deployed()
+    threshold = deployed.threshold or 0.0
     table = worst(ScoreTable.read(run.folder / "scores" / "test.csv"), threshold=threshold, most=most)
     manifest = config.data.manifest()
     dataset = ClipDataset(manifest, config.frontend, config.data.limits)

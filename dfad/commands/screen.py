@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import rich
@@ -15,23 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from dfad.download import readable
+from dfad.report import tables
 from dfad.report.board import METRICS, metric_cell
 from dfad.training.scoring import Screen
 from dfad.training.trainer import CONSOLE_OPTIONS
 
-ROWS = {  # key in metrics.json → what people read
-    "eer": "EER",
-    "auroc": "AUROC",
-    "min_dcf": "minDCF",
-    "act_dcf": "actDCF",
-    "cllr": "Cllr, bits",
-    "min_cllr": "min Cllr, bits",
-    "accuracy": "accuracy at threshold 0",
-    "accuracy_at_val": "accuracy at the validation threshold",
-}
-GROUPS = {"eer/seen": "EER, attacks seen in training", "eer/unseen": "EER, attacks not seen in training"}
-SCREEN_ATTACKS = 8  # more of them stand in the report and in metrics.json
-PERCENT = ("eer", "accuracy")
+SCREEN_SLICES = 8  # more of them stand in the report and in metrics.json
 QUICK_S = 1.0  # work that ends before that shows no bar
 
 
@@ -52,40 +41,6 @@ def screen() -> Screen:
     return Screen(say, _Bar, progress=sys.stdout.isatty())
 
 
-def percent(value: float | None) -> str:
-    """A share as people read it.
-
-    >>> percent(0.0625)
-    '6.25 %'
-    """
-    return "n/a" if value is None else f"{100 * value:.2f} %"
-
-
-def shown(key: str, value: float | None) -> str:
-    """One metric as people read it."""
-    if key.split("/")[0].removesuffix("_at_val") in PERCENT:
-        return percent(value)
-    return "n/a" if value is None else f"{value:.4f}"
-
-
-def result_rows(
-    values: Mapping[str, float | None], splits: tuple[str, ...], *, most_attacks: int = 1000
-) -> list[tuple[str, ...]]:
-    """The table of results: a row per metric, a column per split; attacks only if they are no more than so many."""
-    rows = [
-        (title, *(shown(key, values[f"{split}/{key}"]) if f"{split}/{key}" in values else "" for split in splits))
-        for key, title in ROWS.items()
-        if any(f"{split}/{key}" in values for split in splits)
-    ]
-    slices = {key.split("/", 1)[1] for key in values if "/eer/" in key}
-    groups = [name for name in GROUPS if name in slices]
-    attacks = sorted(slices - set(groups))
-    for name in [*groups, *(attacks if len(attacks) <= most_attacks else [])]:
-        title = GROUPS.get(name) or f"EER, {escape(name.removeprefix('eer/'))}"
-        rows.append((title, *(shown(name, values[f"{s}/{name}"]) if f"{s}/{name}" in values else "" for s in splits)))
-    return rows
-
-
 def result_line(results: Mapping[str, Any]) -> str:
     """The few results by which the jobs of a sweep are compared."""
     values: Mapping[str, float | None] = results["values"]
@@ -93,19 +48,31 @@ def result_line(results: Mapping[str, Any]) -> str:
 
 
 def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
-    """Print the table of results and its notes."""
-    table = Table(title_justify="left")
-    table.add_column("")
-    for split in splits:
-        table.add_column(split, justify="right")
-    for row in result_rows(results["values"], splits, most_attacks=SCREEN_ATTACKS):
-        table.add_row(*row)
-    CONSOLE.print(table)
-    attacks = {key.split("/", 1)[1] for key in results["values"] if "/eer/" in key} - set(GROUPS)
-    if len(attacks) > SCREEN_ATTACKS:
-        CONSOLE.print(f"{len(attacks)} attacks: the EER of each stands in metrics.json and in a run's report")
+    """Print metrics with intervals, the three thresholds, the breakdowns of the last split, and the notes."""
+    split = splits[-1]
+    rows = tables.metric_rows(results, splits)
+    told = any(row[-1] for row in rows)
+    _print(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])
+    CONSOLE.print(f"decisions on {split}")
+    _print(*tables.threshold_table(results, split))
+    for column, parts in results["breakdowns"].get(split, {}).items():
+        CONSOLE.print(f"{split} by {escape(column)}, the worst first")
+        _print(tables.BREAKDOWN_HEADER, tables.breakdown_rows(parts[:SCREEN_SLICES]))
+        if len(parts) > SCREEN_SLICES:
+            CONSOLE.print(f"… and {len(parts) - SCREEN_SLICES} more, in the report and in metrics.json")
+    if about := tables.drawn(results, split):
+        CONSOLE.print(about)
     for note in results["notes"]:
         CONSOLE.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table()
+    for at, name in enumerate(header[: len(rows[0])] if rows else header):
+        table.add_column(escape(name), justify="right" if at else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    CONSOLE.print(table)
 
 
 class _Bar:

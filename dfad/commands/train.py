@@ -26,7 +26,7 @@ def run(values: dict[str, Any]) -> Path:
     from rich.markup import escape
 
     from dfad.commands.dashboard import mirror_of, worst_clips
-    from dfad.commands.screen import result_line, result_rows, screen, show_results
+    from dfad.commands.screen import result_line, screen, show_results
     from dfad.report.run import write_report
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
@@ -38,12 +38,13 @@ def run(values: dict[str, Any]) -> Path:
         folder = done.run.folder
         results = done.run.read_json("metrics.json")
         if done.before and not sweep_name():
-            here.say(f"run [bold]{escape(str(folder))}[/] is finished already; force=true trains it again")
-        if not done.before or not (folder / "report.html").is_file():
+            again = "its scores are judged anew" if done.judged else "force=true trains it again"
+            here.say(f"run [bold]{escape(str(folder))}[/] is finished already; {again}")
+        if done.judged or not (folder / "report.html").is_file():
             with done.run.working():
                 skipped = done.run.read_json("manifest.json")["skipped"]
                 examples = _examples(config, config.data.manifest().without(skipped))
-                write_report(folder, rows=result_rows(results["values"], ("val", "test")), examples=examples)
+                write_report(folder, examples=examples)
         if sweep_name():  # a line will do: the sweep ends with a table of its own
             here.say(f"{'finished already' if done.before else 'done'} {escape(str(folder))}  {result_line(results)}")
         else:

@@ -7,12 +7,13 @@ NaN, never 0. F1 is given for either class as the one to detect, and its name sa
 from __future__ import annotations
 
 from math import isnan, nan
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dfad.errors import MetricError
-from dfad.metrics.pairs import Ints, any_pairs
+from dfad.metrics.pairs import Floats, Ints, any_pairs
 
 CLASSES = ("spoof", "bona-fide")
 """Class names by label: `CLASSES[0]` is spoof, `CLASSES[1]` bona fide."""
@@ -50,15 +51,22 @@ def decisions(scores: ArrayLike, labels: ArrayLike, threshold: float = 0.0) -> d
     >>> decisions([2.0, -1.0], [0, 0])["miss"]
     nan
     """
-    matrix = confusion(scores, labels, threshold)
-    (caught, false_alarms), (misses, passed) = matrix.tolist()
-    miss = _ratio(misses, misses + passed)
-    false_alarm = _ratio(false_alarms, false_alarms + caught)
+    (caught, false_alarms), (misses, passed) = confusion(scores, labels, threshold).tolist()
+    return rates(caught, false_alarms, misses, passed)
+
+
+Counts = TypeVar("Counts", float, Floats)
+
+
+def rates(caught: Counts, false_alarms: Counts, misses: Counts, passed: Counts) -> dict[str, Counts]:
+    """The metrics of `DECISION_KEYS` from the four cells of a confusion matrix, or of many with weighted clips."""
+    spoof, bona_fide = caught + false_alarms, misses + passed
+    miss, false_alarm = _ratio(misses, bona_fide), _ratio(false_alarms, spoof)
     return {
-        "accuracy": _ratio(caught + passed, int(matrix.sum())),
+        "accuracy": _ratio(caught + passed, spoof + bona_fide),
         "balanced_accuracy": 1 - (miss + false_alarm) / 2,
-        "f1_spoof": _per_class(matrix, 0)[2],
-        "f1_bona_fide": _per_class(matrix, 1)[2],
+        "f1_spoof": _f1(caught, misses + false_alarms, spoof),
+        "f1_bona_fide": _f1(passed, misses + false_alarms, bona_fide),
         "miss": miss,
         "false_alarm": false_alarm,
     }
@@ -87,12 +95,18 @@ def classification_report(scores: ArrayLike, labels: ArrayLike, threshold: float
 def _per_class(matrix: Ints, label: int) -> tuple[float, float, float]:
     """Precision, recall and F1 with `label` as the class to detect; F1 needs clips of that class."""
     found, called, present = int(matrix[label, label]), int(matrix[:, label].sum()), int(matrix[label].sum())
-    f1 = _ratio(2 * found, called + present) if present else nan
-    return _ratio(found, called), _ratio(found, present), f1
+    return _ratio(found, called), _ratio(found, present), _f1(found, called + present - 2 * found, present)
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else nan
+def _f1(found: Counts, wrong: Counts, present: Counts) -> Counts:
+    """F1 of a class from its clips that were found and all wrong decisions; it needs clips of that class."""
+    return _ratio(2 * found, (2 * found + wrong) * _ratio(present, present))
+
+
+def _ratio(part: Counts, whole: Counts) -> Counts:
+    if isinstance(whole, np.ndarray):
+        return np.divide(part, whole, out=np.full(whole.shape, nan), where=whole > 0)
+    return part / whole if whole > 0 else nan
 
 
 def _text(value: float) -> str:

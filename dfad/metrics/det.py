@@ -70,7 +70,7 @@ def eer(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     before = after - 1
     step = -gap[before] / (gap[after] - gap[before])
     rate = curve.miss[before] + step * (curve.miss[after] - curve.miss[before])
-    return float(rate), _mid_gap(curve.thresholds, int(np.argmin(np.abs(gap))))
+    return float(rate), mid_gap(curve.thresholds, int(np.argmin(np.abs(gap))))
 
 
 def eer_asvspoof(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
@@ -124,11 +124,11 @@ def min_dcf(
     >>> min_dcf([3.0, 2.0, 0.5, 1.0, -1.0, -2.0], [1, 1, 1, 0, 0, 0])
     (0.3333333333333333, -0.25)
     """
-    miss_weight, fa_weight = _weights(c_miss, c_fa, p_spoof)
+    miss_weight, fa_weight = cost_weights(c_miss, c_fa, p_spoof)
     curve = det_curve(scores, labels)
     cost = miss_weight * curve.miss + fa_weight * curve.false_alarm
     at = int(np.argmin(cost))
-    return float(cost[at]), _mid_gap(curve.thresholds, at)
+    return float(cost[at]), mid_gap(curve.thresholds, at)
 
 
 def act_dcf(
@@ -142,9 +142,9 @@ def act_dcf(
     >>> act_dcf([3.0, 2.0, 0.5, 1.0, -1.0, -2.0], [1, 1, 1, 0, 0, 0])
     0.3333333333333333
     """
-    miss_weight, fa_weight = _weights(c_miss, c_fa, p_spoof)
+    miss_weight, fa_weight = cost_weights(c_miss, c_fa, p_spoof)
     s, bona_fide = pairs(scores, labels)
-    accepted = s >= -log(miss_weight / fa_weight)
+    accepted = s >= bayes_threshold(c_miss, c_fa, p_spoof)
     miss = 1 - np.count_nonzero(accepted & bona_fide) / np.count_nonzero(bona_fide)
     false_alarm = np.count_nonzero(accepted & ~bona_fide) / np.count_nonzero(~bona_fide)
     return float(miss_weight * miss + fa_weight * false_alarm)
@@ -160,8 +160,12 @@ def tie_fraction(scores: ArrayLike) -> float:
     return 1 - np.unique(s).size / s.size
 
 
-def _weights(c_miss: float, c_fa: float, p_spoof: float) -> tuple[float, float]:
-    """Weights of both rates in the normalised cost; their ratio places the Bayes threshold."""
+def cost_weights(c_miss: float = 1.0, c_fa: float = 10.0, p_spoof: float = 0.05) -> tuple[float, float]:
+    """Weights of miss and false-alarm rate in the normalised detection cost: the smaller is 1.
+
+    Raises:
+        MetricError: for a cost that is not positive, or a prior outside (0, 1).
+    """
     if not (c_miss > 0 and c_fa > 0 and 0 < p_spoof < 1):
         raise MetricError(f"costs must be positive and p_spoof in (0, 1): found {c_miss}, {c_fa} and {p_spoof}")
     miss, false_alarm = c_miss * (1 - p_spoof), c_fa * p_spoof
@@ -169,7 +173,13 @@ def _weights(c_miss: float, c_fa: float, p_spoof: float) -> tuple[float, float]:
     return miss / cheapest, false_alarm / cheapest
 
 
-def _mid_gap(thresholds: Floats, at: int) -> float:
+def bayes_threshold(c_miss: float = 1.0, c_fa: float = 10.0, p_spoof: float = 0.05) -> float:
+    """The threshold of least expected cost for scores that are log-likelihood ratios: -ln 1.9 by default."""
+    miss, false_alarm = cost_weights(c_miss, c_fa, p_spoof)
+    return -log(miss / false_alarm)
+
+
+def mid_gap(thresholds: Floats, at: int) -> float:
     """Middle of the gap below `thresholds[at]`: the same decisions here, the widest margin elsewhere."""
     upper = float(thresholds[at])
     lower = float(thresholds[at - 1]) if at else upper

@@ -33,6 +33,7 @@ class Summary:
             - `n_bona_fide`, `n_spoof`: clips.
             - `accuracy`, `balanced_accuracy`, `f1_spoof`, `f1_bona_fide`, `miss`, `false_alarm`: at threshold 0.
             - the same six with suffix `_at_val`: at the threshold chosen on validation, if one was given.
+            - the same six with suffix `_at_oracle`: at `eer_threshold`, which these very labels chose.
         notes: reasons and warnings in plain words.
     """
 
@@ -56,7 +57,7 @@ def summary(scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = N
     >>> report.values["eer"], report.values["n_bona_fide"], report.notes
     (nan, 3.0, ('one class only: every clip is bona fide, so nothing can be told apart; add spoof clips',))
     """
-    keys = [*SCORE_KEYS, "n_bona_fide", "n_spoof", *DECISION_KEYS]
+    keys = [*SCORE_KEYS, "n_bona_fide", "n_spoof", *DECISION_KEYS, *(f"{key}_at_oracle" for key in DECISION_KEYS)]
     if threshold is not None:
         keys += [f"{key}_at_val" for key in DECISION_KEYS]
     values = dict.fromkeys(keys, nan)
@@ -76,6 +77,8 @@ def summary(scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = N
     except MetricError as error:
         return Summary(values, (str(error), *notes))
     values |= _score_metrics(s, bona_fide)
+    oracle = decisions(s, bona_fide, values["eer_threshold"])
+    values |= {f"{key}_at_oracle": value for key, value in oracle.items()}
     return Summary(values, (*notes, *_warnings(s, bona_fide, values["auroc"])))
 
 

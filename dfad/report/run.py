@@ -14,17 +14,17 @@ from dfad.report import figures
 from dfad.report.inputs import Example, inputs
 from dfad.report.page import Page, Section, render
 from dfad.report.style import png
+from dfad.report.tables import metric_rows
 from dfad.scores import ScoreTable
 
 THRESHOLDS = "Threshold 0 is the decision as trained; at the validation threshold both errors on validation are equal."
 
 
-def write_report(folder: Path, *, rows: Sequence[Sequence[str]], examples: Sequence[Example]) -> Path:
+def write_report(folder: Path, *, examples: Sequence[Example]) -> Path:
     """Draw everything that a finished run has stored, as PNG files and one HTML page.
 
     Args:
         folder: of the run.
-        rows: the table of results: metric, validation, test.
         examples: clips on their way into the network.
 
     Returns:
@@ -33,7 +33,7 @@ def write_report(folder: Path, *, rows: Sequence[Sequence[str]], examples: Seque
     results = json.loads((folder / "metrics.json").read_text())
     values: Mapping[str, float | None] = results["values"]
     test = ScoreTable.read(folder / "scores" / "test.csv")
-    threshold = values.get("val/eer_threshold") or 0.0
+    threshold = results["threshold"] or 0.0
     at = {"as trained": 0.0, "validation": threshold}
     drawn = {
         "curves": figures.learning_curves(_history(folder / "curves.csv")),
@@ -48,7 +48,7 @@ def write_report(folder: Path, *, rows: Sequence[Sequence[str]], examples: Seque
         (folder / "figures" / f"{name}.png").write_bytes(data)
 
     sections = (
-        Section("Results", THRESHOLDS, table=(("", "validation", "test"), rows)),
+        Section("Results", THRESHOLDS, table=(("", "val", "test", "95 % interval"), metric_rows(results, ("val", "test")))),
         Section(
             "Errors on test",
             "Each point of a curve is a threshold; the dot is where both errors are equal.",

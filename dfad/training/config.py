@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from dfad.augment import AugmentKnobs
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.errors import did_you_mean
+from dfad.evaluation import EvaluationKnobs
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Free, Knobs, Named
 from dfad.networks import NETWORKS, NetworkKnobs
@@ -73,6 +74,7 @@ class TrainConfig(Knobs):
     model: Annotated[NetworkKnobs, Named(NETWORKS)]
     augment: AugmentKnobs
     trainer: TrainerKnobs
+    eval: Annotated[EvaluationKnobs, Free] = Field(EvaluationKnobs())
     logger: Annotated[LoggerKnobs, Named(LOGGERS), Free] = NoLoggerKnobs()
     seed: int = Field(0, ge=0, lt=2**32, description="of weights, order, crops, augmentation and dropout")
     runs: Annotated[Path, Free] = Field(Path("runs"), description="folder of all runs")
@@ -121,6 +123,7 @@ class EvalConfig(Knobs):
     data: dict[str, Any] | None = Field(
         None, description="another corpus, or options over the run's own; null: the run's own"
     )
-    split: Literal["train", "val", "test"] = Field("test", description="which clips are scored")
+    split: Literal["train", "val", "test", "all"] = Field("test", description="which clips are scored")
+    eval: dict[str, Any] | None = Field(None, description="options over the run's own, such as eval.threshold")
     trainer: DeviceKnobs = Field(DeviceKnobs())
     force: bool = Field(False, description="evaluate again though the result is stored")

@@ -9,18 +9,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import yaml
 
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
-from dfad.evaluate import evaluate
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
 from dfad.knobs import Knobs, Named
-from dfad.scorer import Checkpoint, best_checkpoint, stored_threshold
-from dfad.training.config import DeviceKnobs, EvalConfig
+from dfad.scorer import Checkpoint, best_checkpoint
+from dfad.scores import ScoreTable
+from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
+from dfad.training.judging import judged_with, store_results
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, environment
-from dfad.training.scoring import Screen, results_of, score, usable_clips
+from dfad.training.scoring import Screen, score, usable_clips
 from dfad.training.together import together
 from dfad.training.trainer import accelerator_of
 
@@ -35,7 +38,7 @@ class Evaluated:
 
     folder: Path
     results: dict[str, Any]
-    before: bool
+    before: bool  # scored before
 
 
 def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
@@ -54,8 +57,10 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     checkpoint = Checkpoint.read(path)
     run = Run(path.parent.parent)
     in_run = path.parent.name == "checkpoints" and (run.folder / "config.yaml").is_file()
-    threshold = stored_threshold(run.folder) if in_run and path.name == run.best.name else None
-    data = _data(config, run if in_run else None)
+    deployed = in_run and run.finished and path.name == run.best.name
+    stored = run.read_config() if in_run else None
+    options = EvaluationKnobs.read({**(stored.eval.plain() if stored else {}), **(config.eval or {})}, at="eval")
+    data = _data(config, stored)
     manifest = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == manifest.digest()
     chosen = "all" if not own and SPLIT_NOTE in manifest.notes else config.split
@@ -64,30 +69,56 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
     seen = fingerprint(manifest, screen.watch("looking at clips"))
-    place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path, threshold)}")
+    place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path)}")
+    validation = ScoreTable.read(run.folder / "scores" / "val.csv") if deployed else None
+    choice = deploy(validation, options)
     with place.working("eval.log"):
-        if place.finished and not config.force:
-            return Evaluated(place.folder, place.read_json("metrics.json"), before=True)
-        place.clear()
-        place.write_json("environment.json", environment(0, accelerator_of(config.trainer)))
-        screen.say(f"{len(manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
-        usable = usable_clips(manifest, data, place, screen)
-        details = {
-            "checkpoint": str(path),
-            "data": data.plain(),
-            "devices": config.trainer.plain(),
-            "chosen": chosen,
-            "folder": str(place.folder),
-        }
-        with together(config.trainer, "evaluate", details) as rank:
-            table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
-        table.write(place.folder / "scores.csv")
-        found = evaluate(table, threshold=threshold, known_attacks=checkpoint.knobs.attacks)
-        early = in_run and not run.finished
-        notes = ("the run is not finished: its best checkpoint so far was scored",) if early else ()
-        results = results_of({chosen: found}, (*notes, *usable.notes))
-        place.write_json("metrics.json", results)
-    return Evaluated(place.folder, results, before=False)
+        before = place.finished and not config.force
+        if before and judged_with(place, options, choice):
+            return Evaluated(place.folder, place.read_json("metrics.json"), before)
+        if before:
+            table = ScoreTable.read(place.folder / "scores.csv")
+        else:
+            place.clear()
+            table = _score(config, checkpoint, data, manifest, chosen, place, screen)
+        watch = screen.watch("intervals", "resamples")
+        found = evaluate(table, options, choice, known_attacks=checkpoint.knobs.attacks, progress=watch)
+        notes = [*manifest.notes]
+        if in_run and not run.finished:
+            notes.insert(0, "the run is not finished: its best checkpoint so far was scored")
+        if own and chosen in ("train", "all"):
+            notes.insert(0, "the detector was trained on clips that are scored here")
+        about = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
+        place.write_text("config.yaml", yaml.safe_dump({**about, "eval": options.plain()}, sort_keys=False))
+        results = results_of({chosen: found}, options, choice, notes)
+        store_results(place, choice, results)
+    return Evaluated(place.folder, results, before)
+
+
+def _score(
+    config: EvalConfig,
+    checkpoint: Checkpoint,
+    data: CorpusKnobs,
+    manifest: Manifest,
+    chosen: str,
+    place: Run,
+    screen: Screen,
+) -> ScoreTable:
+    """Score the clips on all devices, and store the scores."""
+    place.write_json("environment.json", environment(0, accelerator_of(config.trainer)))
+    screen.say(f"{len(manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
+    usable = usable_clips(manifest, data, place, screen)
+    details = {
+        "checkpoint": str(checkpoint.path),
+        "data": data.plain(),
+        "devices": config.trainer.plain(),
+        "chosen": chosen,
+        "folder": str(place.folder),
+    }
+    with together(config.trainer, "evaluate", details) as rank:
+        table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
+    table.write(place.folder / "scores.csv")
+    return table
 
 
 def follow(
@@ -103,25 +134,24 @@ def follow(
 
 def _chosen(manifest: Manifest, chosen: str) -> Manifest:
     """The clips of a split, or `all`; a corpus that was dealt at random just now has no splits to speak of."""
-    return Manifest(manifest.frame, manifest.root) if chosen == "all" else manifest.only(manifest.rows(chosen))
+    if chosen != "all":
+        return manifest.only(manifest.rows(chosen))
+    return Manifest(manifest.frame, manifest.root, tuple(note for note in manifest.notes if note != SPLIT_NOTE))
 
 
-def _data(config: EvalConfig, run: Run | None) -> CorpusKnobs:
+def _data(config: EvalConfig, stored: TrainConfig | None) -> CorpusKnobs:
     """The corpus that was asked for: by name, or the run's own with other options."""
     if config.data and "name" in config.data:
         return _Data.read({"data": config.data}).data
-    if run is None:
+    if stored is None:
         raise ConfigError(f"{config.run} lies in no run folder; say what to score, such as data=manifest data.path=…")
-    return _Data.read({"data": {**run.read_config().data.plain(), **(config.data or {})}}).data
+    return _Data.read({"data": {**stored.data.plain(), **(config.data or {})}}).data
 
 
-def _hash8(
-    config: EvalConfig, data: CorpusKnobs, clips: str, chosen: str, checkpoint: Path, threshold: float | None
-) -> str:
+def _hash8(config: EvalConfig, data: CorpusKnobs, clips: str, chosen: str, checkpoint: Path) -> str:
     identity = {
         "data": data.identity(),
         "clips": clips,
-        "threshold": threshold,
         "split": chosen,
         "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         "devices": {**config.trainer.plain(), "accelerator": accelerator_of(config.trainer)},

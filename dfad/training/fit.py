@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,16 @@ from rich.markup import escape
 from dfad.clips import SPLITS, Manifest
 from dfad.corpora.check import fingerprint
 from dfad.errors import RunError
-from dfad.evaluate import Evaluation, evaluate
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
 from dfad.training.frozen import keep_frozen
+from dfad.training.judging import judge, judged_with, stored_tables, write_tables
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
-from dfad.training.scoring import SILENT, Screen, results_of, score, usable_clips
+from dfad.training.scoring import SILENT, Screen, score, usable_clips
 from dfad.training.together import together
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
@@ -31,10 +31,17 @@ from dfad.training.trainer import accelerator_of, make_fitting_trainer
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run, and whether it was finished before."""
+    """A finished run.
+
+    Attributes:
+        run: its folder.
+        before: whether it was trained before.
+        judged: whether its results are new, as they are of other options for evaluation too.
+    """
 
     run: Run
     before: bool
+    judged: bool = False
 
 
 def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = ()) -> Trained:
@@ -57,6 +64,11 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         if config.force and run.finished:
             run.clear()
         if run.finished:
+            if not judged_with(run, config.eval):
+                run.write_config(config)
+                attacks = Checkpoint.read(run.best).knobs.attacks
+                judge(run, stored_tables(run), config.eval, attacks=attacks, notes=manifest.notes, screen=screen)
+                return Trained(run, before=True, judged=True)
             return Trained(run, before=True)
         _open_run(run, config, accelerator, screen)
         usable = usable_clips(manifest, config.data, run, screen)
@@ -67,8 +79,9 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         with together(config.trainer, "train", details) as rank:
             keep = keep_frozen(config, usable, clips, detector.split, run.folder.name, screen)
             tables = _fit_and_score(config, run, usable, detector, rank, screen, [*keep, *callbacks])
-        run.write_json("metrics.json", _results(run, tables, detector.knobs, usable))
-    return Trained(run, before=False)
+        write_tables(run, tables)
+        judge(run, tables, config.eval, attacks=detector.knobs.attacks, notes=usable.notes, screen=screen)
+    return Trained(run, before=False, judged=True)
 
 
 def follow(rank: Rank, *, config: dict[str, Any], folder: str, clips: str) -> None:
@@ -157,15 +170,3 @@ def _fit_and_score(
         split: score(best, manifest, manifest.rows(split), config.data, config.trainer, run.folder, rank)
         for split in ("val", "test")
     }
-
-
-def _results(run: Run, tables: Mapping[str, ScoreTable], knobs: DetectorKnobs, manifest: Manifest) -> dict[str, Any]:
-    """Store the scores, and give what they say."""
-    threshold: float | None = None
-    found: dict[str, Evaluation] = {}
-    (run.folder / "scores").mkdir(exist_ok=True)
-    for split, table in tables.items():
-        table.write(run.folder / "scores" / f"{split}.csv")
-        found[split] = evaluate(table, threshold=threshold, known_attacks=knobs.attacks)
-        threshold = found["val"].values["eer_threshold"]
-    return results_of(found, manifest.notes)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.markup import escape
@@ -15,7 +14,6 @@ from dfad.clips import CLASS_NAMES, SPLITS, Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.corpora.check import broken
 from dfad.errors import DataError
-from dfad.evaluate import Evaluation
 from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs
@@ -113,16 +111,3 @@ def score(
     table = detector.tables["test"]
     table.require(manifest.frame["id"].iloc[rows])
     return table
-
-
-def results_of(found: Mapping[str, Evaluation], notes: tuple[str, ...]) -> dict[str, Any]:
-    """What `metrics.json` holds: `values` under `<split>/<metric>`, NaN as null, and `notes` of corpus and splits."""
-    return {
-        "format": 1,
-        "values": {
-            f"{split}/{name}": None if np.isnan(value) else value
-            for split, evaluation in found.items()
-            for name, value in evaluation.values.items()
-        },
-        "notes": [*notes, *(f"{split}: {note}" for split, evaluation in found.items() for note in evaluation.notes)],
-    }

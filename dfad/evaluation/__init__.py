@@ -1,0 +1,24 @@
+"""What ScoreTables say about detectors: nothing in here knows a network, a run or a corpus."""
+
+from dfad.evaluation.breakdown import Slice, breakdown
+from dfad.evaluation.deploy import deploy
+from dfad.evaluation.options import EvaluationKnobs
+from dfad.evaluation.results import results_of
+from dfad.evaluation.thresholds import choose_threshold
+from dfad.evaluation.units import Unit, unit_of
+from dfad.evaluation.whole import Evaluation, evaluate
+from dfad.evaluation.worst import worst
+
+__all__ = [
+    "Evaluation",
+    "EvaluationKnobs",
+    "Slice",
+    "Unit",
+    "breakdown",
+    "choose_threshold",
+    "deploy",
+    "evaluate",
+    "results_of",
+    "unit_of",
+    "worst",
+]

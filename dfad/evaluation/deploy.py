@@ -1,0 +1,40 @@
+"""The choice that validation makes for a detector."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from dfad.calibrate import CALIBRATORS, Calibrator
+from dfad.deployed import Deployed
+from dfad.errors import MetricError
+from dfad.evaluation.options import EvaluationKnobs
+from dfad.evaluation.thresholds import choose_threshold
+from dfad.scores import ScoreTable
+
+
+def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
+    """Choose threshold and calibrator on validation scores; what cannot be chosen is None, and a note says why.
+
+    Without any, a threshold that is given as a number is all there is.
+    """
+    rule, prior = options.threshold, options.prior
+    if validation is None:
+        return Deployed(threshold=None if isinstance(rule, str) else float(rule), rule=rule, prior=prior)
+    threshold: float | None = None
+    calibrator: Calibrator | None = None
+    notes = []
+    try:
+        threshold = choose_threshold(rule, validation.scores, validation.labels)
+    except MetricError as error:
+        notes.append(f"no threshold could be chosen on validation: {error}")
+    if threshold is not None and not isfinite(threshold):
+        threshold = None
+        notes.append(
+            f"no threshold could be chosen on validation: by {rule}, rejecting or accepting every clip is best"
+        )
+    if options.calibrator != "none":
+        try:
+            calibrator = CALIBRATORS[options.calibrator].fit(validation.scores, validation.labels)
+        except MetricError as error:
+            notes.append(f"no calibrator could be fitted on validation: {error}")
+    return Deployed(threshold=threshold, calibrator=calibrator, rule=rule, prior=prior, notes=tuple(notes))

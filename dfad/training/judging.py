@@ -1,0 +1,75 @@
+"""From the stored scores of a run to its results: again and again if one likes, as scores do not change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dfad.deployed import FILE, Deployed
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+from dfad.scores import ScoreTable
+from dfad.training.runs import Run
+from dfad.training.scoring import Screen
+
+SPLITS = ("val", "test")
+
+
+def judge(
+    run: Run,
+    tables: Mapping[str, ScoreTable],
+    options: EvaluationKnobs,
+    *,
+    attacks: Iterable[str],
+    notes: Sequence[str],
+    screen: Screen,
+) -> None:
+    """Choose threshold and calibrator on validation, and store them and what validation and test scores say.
+
+    Args:
+        run: to store it in.
+        tables: scores of `val` and `test`.
+        options: of the evaluation.
+        attacks: that training had.
+        notes: of the corpus.
+        screen: where it tells how it goes.
+
+    Raises:
+        ConfigError: for a column that the scores do not have.
+    """
+    deployed = deploy(tables["val"], options)
+    watch = screen.watch("intervals", "resamples")
+    briefly = options.model_copy(update={"resamples": 0, "by": ()})
+    found = {  # what validation chose would be flattered by it, so it is not judged at its own threshold
+        "val": evaluate(tables["val"], briefly, known_attacks=attacks),
+        "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, progress=watch),
+    }
+    store_results(run, deployed, results_of(found, options, deployed, notes))
+
+
+def store_results(run: Run, deployed: Deployed, results: dict[str, Any]) -> None:
+    """Store what validation chose and the results; the results come last, as they say that all is there."""
+    run.write_json(FILE, deployed.plain())
+    run.write_json("metrics.json", results)
+
+
+def judged_with(run: Run, options: EvaluationKnobs, deployed: Deployed | None = None) -> bool:
+    """Whether the stored results are of these options, and of what validation chose if that is told."""
+    stored = run.read_json(FILE)
+    same = (run.read_json("metrics.json") or {}).get("options") == options.plain()
+    return same and stored is not None and (deployed is None or stored == deployed.plain())
+
+
+def write_tables(run: Run, tables: Mapping[str, ScoreTable]) -> None:
+    """Store scores."""
+    (run.folder / "scores").mkdir(exist_ok=True)
+    for split, table in tables.items():
+        table.write(run.folder / "scores" / f"{split}.csv")
+
+
+def stored_tables(run: Run) -> dict[str, ScoreTable]:
+    """Read the scores of a run.
+
+    Raises:
+        DataError: if they are missing or damaged.
+    """
+    return {split: ScoreTable.read(run.folder / "scores" / f"{split}.csv") for split in SPLITS}
