@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import exp, inf, log
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pytest
@@ -78,12 +78,9 @@ def test_the_costs_of_asvspoof_5_lie_on_the_curve():
 def test_a_million_scores_at_61_priors_take_less_than_a_second():
     labels = np.arange(1_000_000) % 10 == 0
     scores = RNG.normal(size=labels.size) + 2 * labels
-    took = []
-    for _ in range(3):
-        begun = perf_counter()
-        cost_over_prior(scores, labels, np.linspace(-6, 6, 61))
-        took.append(perf_counter() - begun)
-    assert min(took) < 1
+    begun = process_time()
+    cost_over_prior(scores, labels, np.linspace(-6, 6, 61))
+    assert process_time() - begun < 1
 
 
 @given(two_classes(), st.floats(0.01, 0.99), st.integers(1, 12))

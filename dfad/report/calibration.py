@@ -37,23 +37,25 @@ def reliability(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], p_spoof: floa
     columns = _columns(curves, 14)
     fig = figure(5.2 + 0.2 * -(-len(curves) // columns))
     upper, lower = fig.subplots(2, sharex=True, height_ratios=(4, 1))
-    panel(upper, y=f"share of spoof (classes weighted {1 - p_spoof:.3g} : {p_spoof:.3g})")
-    panel(lower, x="stated P(spoof), mean of the bin", y="clips")
+    panel(upper, y="share of spoof")
+    panel(lower, x=f"stated P(spoof), at a prior of {p_spoof:.3g}", y="clips")
     upper.plot([0, 1], [0, 1], color=MUTED, linewidth=0.8, zorder=1)
     styles = zip(cycle(SERIES), cycle(DASHES), cycle(_MARKERS), strict=False)
     for (name, (llrs, labels)), (colour, dash, marker) in zip(curves.items(), styles, strict=False):
-        line = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 5, "clip_on": False}
+        line = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 5}
         try:
             found = calibration.reliability(llrs, labels, p_spoof=p_spoof)
         except MetricError as error:
             upper.plot([], [], **line, label=without(name, error))
             continue
-        upper.plot(found.predicted, found.observed, **line, label=f"{safe(name, 40)}: ECE {found.ece:.1%}")
+        label = f"{safe(name, 40)}: ECE {found.ece:.1%}"
+        upper.plot(found.predicted, found.observed, **line, clip_on=False, label=label)
         lower.vlines(found.predicted, 0.5, found.clips, color=colour, linewidth=1.4)
         lower.plot(found.predicted, found.clips, marker, color=colour, markersize=4, clip_on=False)
     upper.set(xlim=(0, 1), ylim=(0, 1))
     lower.set_yscale("log")
     lower.set_ylim(bottom=0.5)
+    lower.minorticks_off()
     if curves:
         legend_above(fig, upper, columns)
     else:
@@ -86,7 +88,7 @@ def cost_over_prior(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure
     axes.axhline(1, color=MUTED, linewidth=0.8, zorder=1)
     axes.axvline(ASVSPOOF5, color=MUTED, linestyle=":", linewidth=1.2, zorder=1, label="prior of ASVspoof 5")
     axes.set(xlim=(_PRIORS[0], _PRIORS[-1]), ylim=(0, 1.1))
-    axes.set_xticks(_TICKS, [f"{odds:+d}\n{expit(-odds):.2g}".replace("+0", "0") for odds in _TICKS])
+    axes.set_xticks(_TICKS, [f"{odds}\n{100 * expit(-odds):.3g}%".replace("-", "−") for odds in _TICKS])
     if curves:
         axes.plot([], [], "-", color=INK, label="as the scores stand")
         axes.plot([], [], "--", color=INK, linewidth=1.2, label="with the best threshold")

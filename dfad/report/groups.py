@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
 from dfad.report.style import FAINT, INK, MUTED, SERIES, figure, legend_above, limits, panel, safe, say
@@ -60,7 +59,8 @@ def groups(rows: Sequence[Group], *, metric: str = "EER", whole: float | None = 
         axes.set_yticks([])
         say(axes, "no groups")
         return fig
-    _beside(axes, -1, "", "bona fide + spoof", MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    _beside(axes, -1, safe(metric, 10), "bona fide + spoof", MUTED)
     for place, row in enumerate(shown):
         known = isfinite(row.value)
         _beside(axes, place, f"{row.value:.2%}" if known else "n/a", f"{row.bona_fide:,} + {row.spoof:,}", INK)
@@ -100,35 +100,30 @@ def matrix(
         - values: (rows, columns).
     """
     shares = np.asarray(values, dtype=np.float64).reshape(len(rows), len(columns))
-    fig = figure(1.9 + 0.45 * max(len(rows), 1))
-    axes = panel(fig.subplots(), x="tested on", y="trained on")
+    fig = figure(1.9 + 0.4 * max(len(rows), 1))
+    axes = panel(fig.subplots(), f"{safe(metric)} (%), light is low", x="tested on", y="trained on")
     axes.grid(False)
     if not shares.size:
         axes.set(xticks=[], yticks=[])
         say(axes, "nothing to compare")
         return fig
-    top = max(float(np.nanmax(shares, initial=0, where=np.isfinite(shares))), 0.01)
-    image = axes.imshow(np.clip(shares, 0, top), cmap=_COLOURS, vmin=0, vmax=top, aspect="auto")
+    top = max(float(np.max(shares, initial=0, where=np.isfinite(shares))), 0.01)
+    axes.imshow(np.clip(shares, 0, top), cmap=_COLOURS, vmin=0, vmax=top, aspect="auto")
+    words = text or [[_percent(share, len(columns)) for share in line] for line in shares]
+    size = _points(words, len(columns))
     for (row, column), share in np.ndenumerate(shares):
-        known = isfinite(share)
-        words = text[row][column] if text is not None else f"{share:.1%}" if known else "–"
-        if not known:
+        ink = _ink(_COLOURS(share / top)) if isfinite(share) else MUTED
+        if not isfinite(share):
             corner = (column - 0.5, row - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, facecolor="#F2F2F2", edgecolor=FAINT, hatch="///", linewidth=0))
-        ink = _ink(_COLOURS(share / top)) if known else MUTED
-        axes.text(column, row, safe(words, 12), ha="center", va="center", fontsize=_size(len(columns)), color=ink)
-    slanted = len(columns) > 4 or max(map(len, columns)) > 12
-    turn: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        axes.text(column, row, safe(words[row][column]), ha="center", va="center", fontsize=size, color=ink)
     axes.set_xticks(range(len(columns)), [safe(name, 18) for name in columns])
-    for label in axes.get_xticklabels():
-        label.set(**turn)
     axes.set_yticks(range(len(rows)), [safe(name, 18) for name in rows])
+    if max(map(len, columns)) * len(columns) > 50:  # side by side they would run into each other
+        for label in axes.get_xticklabels():
+            label.set(rotation=35, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    bar = fig.colorbar(image, ax=axes, format=PercentFormatter(xmax=1), fraction=0.04, pad=0.02)
-    bar.set_label(safe(metric), fontsize=9, color=INK)
-    bar.ax.tick_params(labelsize=8, color=MUTED, labelcolor=INK)
-    bar.outline.set_visible(False)
     return fig
 
 
@@ -149,13 +144,19 @@ def _beside(axes: Axes, place: float, value: str, clips: str, ink: str) -> None:
         )
 
 
-def _size(columns: int) -> float:
-    """Points of the text of a cell."""
-    return min(10.0, max(4.0, 66 / columns))
+def _percent(share: float, columns: int) -> str:
+    """Text of a cell; without the sign where there are many."""
+    return "–" if not isfinite(share) else f"{share:.1%}" if columns <= 8 else f"{100 * share:.1f}"
+
+
+def _points(words: Sequence[Sequence[str]], columns: int) -> float:
+    """Size at which the longest text fits its cell: some 300 points for all columns, and 0.6 of the size a letter."""
+    longest = max(len(word) for line in words for word in line)
+    return min(10.0, 300 / (0.6 * columns * (longest + 1)))
 
 
 def _ink(colour: tuple[float, float, float, float]) -> str:
-    """Black or white, whichever has the greater contrast (relative luminance of WCAG 2)."""
+    """Dark or white, whichever has the greater contrast (relative luminance of WCAG 2)."""
     channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     luminance = float(np.dot(channels, (0.2126, 0.7152, 0.0722)))
-    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else INK
+    return "white" if (luminance + 0.05) ** 2 < 1.05 * 0.066 else INK  # 0.066: INK, as (luminance + 0.05)

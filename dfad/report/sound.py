@@ -51,7 +51,7 @@ def spectrogram(wave: ArrayLike, sample_rate: int) -> bytes:
     window = get_window("hann", size).astype(np.float32)
     power = np.abs(rfft(frames * window) * (2 / window.sum())) ** 2
     rows = power.reshape(WIDTH, HEIGHT, per_row).mean(axis=2).T
-    level = 10 * np.log10(np.maximum(rows, 1e-12))
+    level = 10 * np.log10(np.maximum(rows, 1e-20))
     level -= max(level.max(), _SILENCE)
     buffer = BytesIO()
     shown = _STEP * np.round(level / _STEP)
