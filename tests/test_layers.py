@@ -33,7 +33,7 @@ ONLY_IN = {
     "typer": {"commands"},
     "rich": {"training", "commands"},
     "matplotlib": {"report"},
-    "soundfile": {"decoders", "corpora"},
+    "soundfile": {"decoders", "corpora", "report"},
     "av": {"decoders"},
     "cryptography": {"tls"},
 }

@@ -8,15 +8,21 @@ import sys
 import warnings
 from base64 import b64decode
 from html.parser import HTMLParser
+from io import BytesIO
+from time import process_time
 
 import numpy as np
 import pytest
+import soundfile
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
-from dfad.report import figures
+from dfad.report import calibration, figures
+from dfad.report.groups import MOST, Group, groups, matrix
 from dfad.report.inputs import Example, heard, inputs
-from dfad.report.page import POLARITY, Page, Section, render
-from dfad.report.style import png
+from dfad.report.page import POLARITY, Headline, Page, Section, Sound, render
+from dfad.report.sound import flac, spectrogram
+from dfad.report.style import png, thinned
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([1, 0], 300)
@@ -70,25 +76,116 @@ def test_confusion(matrix):
     assert {"bona-fide", "spoof", "truth", "decision", f"{matrix[1][1]:,}"} <= texts(figure)
 
 
-@pytest.mark.parametrize(
-    "curves",
-    [
-        {},
-        {"one": (SCORES, LABELS), NASTY: (-SCORES, LABELS)},
-        {"separated": (LABELS - 0.5, LABELS), "two clips": ([1.0, 0.0], [1, 0]), "constant": (0.0 * SCORES, LABELS)},
-        {"infinite": ([np.inf, 0.0, -np.inf], [1, 0, 0])},
-        {"one class": ([1.0, 2.0], [1, 1]), "none": ([], []), "NaN": ([np.nan, 1.0], [1, 0])},
-        {str(number): (SCORES + number * LABELS, LABELS) for number in range(12)},
-    ],
-)
-def test_det(curves):
-    drawn(figures.det(curves))
+CURVES = [
+    {},
+    {"one": (SCORES, LABELS), NASTY: (-SCORES, LABELS)},
+    {"separated": (LABELS - 0.5, LABELS), "two clips": ([1.0, 0.0], [1, 0]), "constant": (0.0 * SCORES, LABELS)},
+    {"infinite": ([np.inf, 0.0, -np.inf], [1, 0, 0]), "wrong and sure": ([-np.inf, np.inf], [1, 0])},
+    {"one class": ([1.0, 2.0], [1, 1]), "none": ([], []), "NaN": ([np.nan, 1.0], [1, 0])},
+    {str(number): (SCORES + number * LABELS, LABELS) for number in range(12)},
+]
+
+
+@pytest.mark.parametrize("curves", CURVES)
+@pytest.mark.parametrize("draw", [figures.det, figures.roc, calibration.reliability, calibration.cost_over_prior])
+def test_curves_of_several_detectors(draw, curves):
+    drawn(draw(curves))
 
 
 def test_det_marks_the_eer_and_says_why_a_curve_is_missing():
     words = " ".join(texts(figures.det({"cnn": ([1.0, 0.0, 0.5, -1.0], [1, 1, 0, 0]), "fakes": ([1.0], [0])})))
     assert "cnn: EER 50.00%" in words
     assert "fakes: one class only" in words
+
+
+def test_roc_tells_the_area_below_the_curve():
+    assert "cnn: AUROC 75.00%" in texts(figures.roc({"cnn": ([3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0])}))
+
+
+@pytest.mark.parametrize("draw", [figures.det, figures.roc])
+def test_a_long_curve_is_drawn_with_the_points_that_can_be_seen(draw):
+    labels = np.arange(200_000) % 2
+    line = draw({"long": (RNG.normal(size=labels.size) + labels, labels)}).axes[0].lines[0]
+    assert 1000 < len(line.get_xdata()) < 5000
+
+
+@pytest.mark.parametrize("size", [1, 2, 10, 10_000])
+def test_thinning_moves_no_point_of_a_curve_by_more_than_a_cell(size):
+    x, y = np.sort(RNG.random(size)), np.sort(RNG.random(size)) ** 3
+    few, many = np.stack(thinned(x, y, cells=100)), np.stack((x, y))
+    assert few.shape[1] <= 202
+    assert (few[:, [0, -1]] == many[:, [0, -1]]).all()
+    nearest = np.abs(many[:, :, None] - few[:, None, :]).max(axis=0).min(axis=1)
+    assert (nearest <= 0.01).all()
+
+
+def test_reliability_weighs_the_classes_and_tells_the_calibration_error():
+    figure = calibration.reliability({"silent": ([0.0] * 10, [1] * 9 + [0])}, p_spoof=0.25)
+    assert "silent: ECE 0.0%" in texts(figure)
+    assert [line.get_xydata().tolist() for line in figure.axes[0].lines[1:]] == [[[0.25, 0.25]]]
+
+
+def test_cost_over_prior_shows_both_costs_and_the_prior_of_asvspoof_5():
+    figure = calibration.cost_over_prior({"cnn": (SCORES, LABELS), "fakes": ([1.0], [0])})
+    assert {"cnn", "fakes: one class only", "prior of ASVspoof 5", "0\n50%"} <= texts(figure)
+    actual, minimum = (line.get_ydata() for line in figure.axes[0].lines[:2])
+    assert (minimum <= actual + 1e-12).all()
+
+
+# --- groups --------------------------------------------------------------------------------------
+
+NAN = float("nan")
+GROUPS = [
+    Group("A07", 0.1, 0.05, 0.2, 1000, 23_456),
+    Group(NASTY * 3, 0.0, 0.0, 0.0, 1, 1),
+    Group("one class", NAN, NAN, NAN, 0, 7),
+    Group("no interval", 0.5, NAN, NAN, 2, 3),
+]
+
+
+@pytest.mark.parametrize("whole", [None, 0.12, NAN])
+@pytest.mark.parametrize("rows", [[], GROUPS, GROUPS[2:3], GROUPS * 10])
+def test_groups(rows, whole):
+    drawn(groups(rows, whole=whole))
+
+
+def test_groups_tell_their_values_and_their_clips():
+    words = texts(groups(GROUPS, whole=0.123))
+    assert {"A07", "10.00%", "1,000 + 23,456", "n/a", "0 + 7", "all clips: 12.30%"} <= words
+
+
+def test_groups_beyond_the_most_are_counted():
+    words = " ".join(texts(groups([Group(f"g{at}", 0.1, 0.0, 0.2, 1, 1) for at in range(42)])))
+    assert f"the first {MOST} of 42 groups" in words
+    assert f"g{MOST - 1}" in words
+    assert f"g{MOST}" not in words
+
+
+@pytest.mark.parametrize(
+    ("values", "rows", "columns", "text"),
+    [
+        ([[0.0, 0.2], [NAN, 0.9]], ["a", NASTY * 4], ["b", NASTY * 4], None),
+        ([[0.1, NAN]], ["a"], ["b", "c"], [["10 ± 2 %", "failed"]]),
+        ([[NAN]], ["a"], ["b"], None),
+        ([[0.0]], ["a"], ["b"], None),
+        ([], [], [], None),
+        (np.zeros((2, 0)), ["a", "b"], [], None),
+        (RNG.random((3, 20)), ["a", "b", "c"], [f"set {at}" for at in range(20)], None),
+    ],
+)
+def test_matrix(values, rows, columns, text):
+    drawn(matrix(values, rows, columns, text=text))
+
+
+def test_matrix_writes_on_dark_cells_in_white_and_leaves_out_what_is_missing():
+    axes = matrix([[0.0, 0.5], [0.25, NAN]], ["a", "b"], ["a", "b"]).axes[0]
+    ink = {text.get_text(): text.get_color() for text in axes.texts}
+    assert list(ink) == ["0.0%", "50.0%", "25.0%", "–"]
+    assert ink["50.0%"] == "white"
+    assert ink["0.0%"] != "white"
+
+
+# --- other figures -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -135,8 +232,55 @@ def test_what_the_network_hears_of_one_clip(features):
 
 
 def test_figures_never_import_pyplot():
-    code = "import sys, dfad.report.figures, dfad.report.inputs; sys.exit('matplotlib.pyplot' in sys.modules)"
+    modules = "from dfad.report import calibration, figures, groups, inputs, sound"
+    code = f"import sys; {modules}; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- sound ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
+def test_flac_keeps_the_wave(rate):
+    wave = RNG.uniform(-1, 1, 1000)
+    read, found = soundfile.read(BytesIO(flac(wave, rate)))
+    assert found == rate
+    assert read == pytest.approx(wave, abs=2 / 2**15)
+
+
+def test_flac_clips_what_is_too_loud():
+    read, _ = soundfile.read(BytesIO(flac([2.0, -np.inf, np.nan, 0.5], 16_000)))
+    assert read == pytest.approx([1, -1, 0, 0.5], abs=1e-4)
+
+
+@pytest.mark.parametrize("wave", [[], [0.5], np.zeros(100), np.zeros(16_000), [np.nan, np.inf], RNG.normal(size=700)])
+def test_any_wave_can_be_heard_and_seen(wave):
+    soundfile.read(BytesIO(flac(wave, 16_000)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert imread(BytesIO(spectrogram(wave, 16_000))).shape[:2] == (128, 320)
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 48_000])
+def test_spectrograms_have_low_frequencies_at_the_bottom_and_time_to_the_right(rate):
+    time = np.arange(2 * rate) / rate
+    tone = np.where(time < 1, 0.5, 0) * np.sin(2 * np.pi * rate / 8 * time)
+    green = imread(BytesIO(spectrogram(tone, rate)))[:, :, 1]
+    assert abs(int(green[:, 80].argmax()) - 96) <= 1  # a quarter of the way up
+    assert np.ptp(green[:, 240]) == 0
+
+
+def test_silence_is_dark():
+    silent, loud = (imread(BytesIO(spectrogram(wave, 16_000))) for wave in (np.zeros(9000), RNG.normal(size=9000)))
+    assert silent[:, :, 1].max() < 0.1 < loud[:, :, 1].mean()
+
+
+def test_forty_spectrograms_take_less_than_a_second():
+    wave = RNG.normal(size=64_000)
+    begun = process_time()
+    for _ in range(40):
+        spectrogram(wave, 16_000)
+    assert process_time() - begun < 1
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -170,28 +314,33 @@ def html(picture: bytes) -> str:
         caption=NASTY,
         figures=[(NASTY, picture, quoted)],
         table=(["clip", NASTY], [[NASTY, "0.5"], ["http://example.org/a.wav", "n/a"]]),
+        sounds=[Sound(NASTY, NASTY, flac([0.1, 0.2], 16_000), picture, quoted)],
         text=NASTY,
     )
-    return render(Page(NASTY, [(NASTY, quoted, NASTY)], [NASTY], [section, *[Section(str(n)) for n in range(4)]]))
+    return render(
+        Page(NASTY, [Headline(NASTY, quoted, NASTY, NASTY)], [NASTY], [section, *[Section(str(n)) for n in range(4)]])
+    )
 
 
 def test_page_escapes_every_text(html):
     tags = Tags(html)
     assert not tags.of("script")
-    assert len(tags.of("img")) == 1
+    assert len(tags.of("img")) == 2
     assert not [attributes for _, attributes in tags.found if "onerror" in attributes]
-    assert html.count("&lt;script&gt;") == 12  # two titles, three of the headline and notes, six of the section, nav
+    assert (
+        html.count("&lt;script&gt;") == 16
+    )  # two titles, four of headline and notes, six of the section, three of its sound, nav
 
 
 def test_page_asks_for_nothing_from_elsewhere(html):
     for tag, attributes in Tags(html).found:
-        assert tag not in {"link", "iframe", "object", "embed", "audio", "video", "base"}
+        assert tag not in {"link", "iframe", "object", "embed", "video", "base"}
         for name in ("src", "href", "srcset", "action"):
-            assert re.match(r"data:image/png;base64,|#", attributes.get(name) or "#"), (tag, name)
+            assert re.match(r"data:(image/png|audio/flac);base64,|#", attributes.get(name) or "#"), (tag, name)
     style = html.split("<style>")[1].split("</style>")[0]
     assert "url(" not in style
     assert "@import" not in style
-    assert "default-src 'none'" in html
+    assert "default-src 'none'; img-src data:; media-src data:;" in html
     assert not re.search(r"https?://", render(Page("t", sections=[Section("s", "c", text="x")])))
 
 
@@ -201,13 +350,26 @@ def test_page_embeds_its_figures_with_their_alternative_text(html, picture):
     assert image["alt"].startswith('">')
 
 
+def test_page_embeds_its_sounds_and_loads_none_before_it_is_played(html):
+    (player,) = Tags(html).of("audio")
+    assert {"controls", "preload", "src"} <= set(player)
+    assert player["preload"] == "none"
+    assert b64decode(player["src"].removeprefix("data:audio/flac;base64,")) == flac([0.1, 0.2], 16_000)
+
+
+def test_headlines_show_their_interval_where_they_have_one():
+    page = render(Page("t", [Headline("EER", "2 %", "on test", "95 %: 1.2 to 3.4 %"), Headline("Cllr", "0.4", "")]))
+    assert page.count('<dd class="interval">') == 1
+    assert "95 %: 1.2 to 3.4 %" in page
+
+
 def test_page_states_the_polarity_once(html):
     assert html.count(POLARITY) == 1
 
 
 def test_page_leaves_out_what_it_does_not_have():
     tags = {tag for tag, _ in Tags(render(Page("empty", sections=[Section("s")]))).found}
-    assert not tags & {"table", "pre", "img", "nav", "dl", "aside"}
+    assert not tags & {"table", "pre", "img", "nav", "dl", "aside", "audio", "article"}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from dfad.errors import MetricError
-from dfad.metrics import CLASSES, DetCurve, det_curve, eer
+from dfad.metrics import CLASSES, DetCurve, auroc, det_curve, eer
 from dfad.report.style import (
     BONA_FIDE,
     DASHES,
@@ -32,6 +32,8 @@ from dfad.report.style import (
     panel,
     safe,
     say,
+    thinned,
+    without,
 )
 
 Floats = NDArray[np.float64]
@@ -112,10 +114,9 @@ def det(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
         try:
             rate, _ = eer(scores, labels)
         except MetricError as error:
-            reason = str(error).split(":")[0]
-            axes.plot([], [], color=colour, linestyle=dash, label=f"{safe(name, 40)}: {safe(reason)}")
+            axes.plot([], [], color=colour, linestyle=dash, label=without(name, error))
             continue
-        x, y = _deviates(det_curve(scores, labels))
+        x, y = thinned(*_deviates(det_curve(scores, labels)))
         axes.plot(x, y, color=colour, linestyle=dash, label=f"{safe(name, 40)}: EER {rate:.2%}")
         rates.append(rate)
         at = ndtri(np.clip(rate, _DET_TICKS[0] / 2, 1 - _DET_TICKS[0] / 2))
@@ -128,6 +129,36 @@ def det(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     axes.set_xticks(ndtri(ticks), names)
     axes.set_yticks(ndtri(ticks), names)
+    if curves:
+        legend_above(fig, axes, columns)
+    else:
+        say(axes, "no scores")
+    return fig
+
+
+def roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
+    """Receiver operating characteristic: bona fide accepted against spoof accepted, over all thresholds.
+
+    Args:
+        curves: (scores, labels) by name.
+
+    Shape:
+        - scores, labels: (clips,) each, as everywhere in `dfad.metrics`.
+    """
+    columns = 2 if all(len(name) <= 18 for name in curves) else 1
+    fig = figure(4.6 + 0.2 * -(-len(curves) // columns))
+    axes = panel(fig.subplots(), x="false alarm: spoof accepted (%)", y="bona fide accepted (%)")
+    for (name, (scores, labels)), colour, dash in zip(curves.items(), cycle(SERIES), cycle(DASHES), strict=False):
+        try:
+            area = auroc(scores, labels)
+        except MetricError as error:
+            axes.plot([], [], color=colour, linestyle=dash, label=without(name, error))
+            continue
+        curve = det_curve(scores, labels)
+        x, y = thinned(curve.false_alarm, 1 - curve.miss)
+        axes.plot(100 * x, 100 * y, color=colour, linestyle=dash, label=f"{safe(name, 40)}: AUROC {area:.2%}")
+    axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.6, zorder=1)
+    axes.set(xlim=(-0.5, 100), ylim=(0, 100.5), aspect="equal")
     if curves:
         legend_above(fig, axes, columns)
     else:

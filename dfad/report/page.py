@@ -1,4 +1,4 @@
-"""One self-contained HTML page per run: no script, no network, images inside."""
+"""One self-contained HTML page per run: no script, no network, pictures and sound inside."""
 
 from __future__ import annotations
 
@@ -7,11 +7,47 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 _NUMBER = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*(%|[a-zA-Z]{1,4})?|[-+−]?inf|nan|n/a|[–—-]|")
 POLARITY = "Scores are log-odds of bona fide: higher means more likely real."
+
+
+class Headline(NamedTuple):
+    """One of the few numbers to see first.
+
+    Attributes:
+        label: its name.
+        value: in large type.
+        hint: what it is, in a few words.
+        interval: where it may lie, such as "95 %: 1.2 to 3.4 %"; empty without one.
+    """
+
+    label: str
+    value: str
+    hint: str
+    interval: str = ""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A clip to listen to.
+
+    Attributes:
+        title: what to call it, such as its id.
+        caption: a few words on it, such as its class and score.
+        audio: FLAC file.
+        picture: PNG file.
+        alt: alternative text of the picture.
+    """
+
+    title: str
+    caption: str
+    audio: bytes
+    picture: bytes
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -23,6 +59,7 @@ class Section:
         caption: a sentence or two on how to read it.
         figures: (name, PNG file, alternative text) each; the name is shown below the picture.
         table: header and rows, all text; cells that look like numbers are set right.
+        sounds: shown as a grid of small cards.
         text: preformatted.
     """
 
@@ -30,22 +67,23 @@ class Section:
     caption: str = ""
     figures: Sequence[tuple[str, bytes, str]] = ()
     table: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
+    sounds: Sequence[Sound] = ()
     text: str | None = None
 
 
 @dataclass(frozen=True)
 class Page:
-    """All that a report says, as plain text and PNG files.
+    """All that a report says, as plain text, PNG and FLAC files.
 
     Attributes:
         title: of the page.
-        headline: (label, value, hint) of the few numbers to see first.
+        headline: the few numbers to see first.
         notes: warnings and reasons, in plain words.
         sections: the rest, in order.
     """
 
     title: str
-    headline: Sequence[tuple[str, str, str]] = ()
+    headline: Sequence[Headline] = ()
     notes: Sequence[str] = ()
     sections: Sequence[Section] = ()
 

@@ -12,7 +12,7 @@ import pandas as pd
 from dfad.metrics import classification_report, confusion
 from dfad.report import figures
 from dfad.report.inputs import Example, inputs
-from dfad.report.page import Page, Section, render
+from dfad.report.page import Headline, Page, Section, render
 from dfad.report.style import png
 from dfad.report.tables import metric_rows
 from dfad.scores import ScoreTable
@@ -81,7 +81,7 @@ def write_report(folder: Path, *, examples: Sequence[Example]) -> Path:
     return part.replace(path)
 
 
-def _headline(values: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
+def _headline(values: Mapping[str, float | None]) -> list[Headline]:
     shown = (
         ("EER", "test/eer", "equal error rate on test"),
         ("seen attacks", "test/eer/seen", "EER on attacks that training had"),
@@ -89,7 +89,9 @@ def _headline(values: Mapping[str, float | None]) -> list[tuple[str, str, str]]:
         ("accuracy", "test/accuracy_at_val", "on test, at the validation threshold"),
     )
     return [
-        (label, f"{100 * value:.2f} %", hint) for label, key, hint in shown if (value := values.get(key)) is not None
+        Headline(label, f"{100 * value:.2f} %", hint)
+        for label, key, hint in shown
+        if (value := values.get(key)) is not None
     ]
 
 

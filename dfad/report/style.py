@@ -9,9 +9,13 @@ from collections.abc import Iterable
 from functools import cache
 from io import BytesIO
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont, get_font
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 # Okabe and Ito's palette, told apart by colour-blind readers; blue prints darker than orange.
 BONA_FIDE, SPOOF = "#0072B2", "#E69F00"
@@ -78,6 +82,33 @@ def safe(text: str, longest: int = 60) -> str:
     glyphs = _glyphs()
     drawn = "".join(letter if ord(letter) in glyphs and letter.isprintable() else "?" for letter in text)
     return (" " if drawn.startswith("_") else "") + drawn.replace("$", r"\$")
+
+
+def without(name: str, error: Exception) -> str:
+    """Legend entry of a curve that cannot be drawn: its name and the first words of the reason.
+
+    >>> without("fakes", ValueError("one class only: every clip is spoof"))
+    'fakes: one class only'
+    """
+    return f"{safe(name, 40)}: {safe(str(error).split(':')[0])}"
+
+
+def thinned(x: Floats, y: Floats, cells: int = 2000) -> tuple[Floats, Floats]:
+    """The points of a monotonic curve that can be seen: one of each cell that it goes through, and the last.
+
+    Shape:
+        - x, y: (points,) finite; the output has at most 2 * cells + 2 of them.
+
+    >>> thinned(np.array([0.0, 0.1, 0.2, 1.0]), np.array([0.0, 0.1, 0.2, 1.0]), cells=2)
+    (array([0., 1.]), array([0., 1.]))
+    """
+    keep = np.zeros(x.size, dtype=np.bool_)
+    keep[[0, -1]] = True
+    for values in (x, y):
+        low, high = values.min(), values.max()
+        cell = ((values - low) * (cells / max(high - low, 1e-12))).astype(np.int64)
+        keep[1:] |= cell[1:] != cell[:-1]
+    return x[keep], y[keep]
 
 
 def limits(values: Iterable[float], margin: float = 0.03) -> tuple[float, float]:
