@@ -16,6 +16,7 @@ def run(values: dict[str, Any]) -> None:
     """Evaluate as configured, print the results and say where they lie."""
     from rich.markup import escape
 
+    from dfad.commands.reports import report_of
     from dfad.commands.screen import screen, show_results
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
@@ -24,6 +25,11 @@ def run(values: dict[str, Any]) -> None:
     done = evaluate_run(EvalConfig.read(values), here)
     if done.before:
         here.say("evaluated already; force=true scores again")
-    (split,) = {key.split("/")[0] for key in done.results["values"]}
-    show_results(done.results, (split,))
-    here.say(f"scores {escape(str(done.folder / 'scores.csv'))}")
+    place = done.place
+    if done.judged or not (place.folder / "report.html").is_file():
+        with place.working("eval.log"):
+            validation = place.folder.parents[1] / "scores" / "val.csv"
+            report_of(place, done.split, "scores.csv", root=done.root, frontend=done.frontend, validation=validation)
+    show_results(done.results, (done.split,))
+    here.say(f"scores {escape(str(place.folder / 'scores.csv'))}")
+    here.say(f"report {escape(str(place.folder / 'report.html'))}")

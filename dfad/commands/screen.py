@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import rich
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -55,7 +56,10 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     _print(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])
     CONSOLE.print(f"decisions on {split}")
     _print(*tables.threshold_table(results, split))
+    asked = results["options"]["by"] or ["attack"]
     for column, parts in results["breakdowns"].get(split, {}).items():
+        if column not in asked:
+            continue
         CONSOLE.print(f"{split} by {escape(column)}, the worst first")
         _print(tables.BREAKDOWN_HEADER, tables.breakdown_rows(parts[:SCREEN_SLICES]))
         if len(parts) > SCREEN_SLICES:
@@ -67,7 +71,7 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
 
 
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(header[: len(rows[0])] if rows else header):
         table.add_column(escape(name), justify="right" if at else "left", overflow="fold")
     for row in rows:

@@ -26,8 +26,8 @@ def run(values: dict[str, Any]) -> Path:
     from rich.markup import escape
 
     from dfad.commands.dashboard import mirror_of, worst_clips
+    from dfad.commands.reports import report_of
     from dfad.commands.screen import result_line, screen, show_results
-    from dfad.report.run import write_report
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
 
@@ -43,8 +43,16 @@ def run(values: dict[str, Any]) -> Path:
         if done.judged or not (folder / "report.html").is_file():
             with done.run.working():
                 skipped = done.run.read_json("manifest.json")["skipped"]
-                examples = _examples(config, config.data.manifest().without(skipped))
-                write_report(folder, examples=examples)
+                manifest = config.data.manifest().without(skipped)
+                report_of(
+                    done.run,
+                    "test",
+                    "scores/test.csv",
+                    root=manifest.root,
+                    frontend=config.frontend,
+                    validation=folder / "scores" / "val.csv",
+                    examples=_examples(config, manifest),
+                )
         if sweep_name():  # a line will do: the sweep ends with a table of its own
             here.say(f"{'finished already' if done.before else 'done'} {escape(str(folder))}  {result_line(results)}")
         else:

@@ -65,7 +65,8 @@ def compare(
     is right more often; it takes clips as independent.
 
     Args:
-        first, second: the tables.
+        first: one table.
+        second: the other.
         thresholds: the deployed one of each.
         cluster: as `eval.cluster`.
         resamples: of the bootstrap.
@@ -120,7 +121,9 @@ def aligned(table: ScoreTable, like: ScoreTable) -> ScoreTable:
     if len(odd := np.flatnonzero(ordered.labels != like.labels)):
         at = int(odd[0])
         names = CLASS_NAMES[like.labels[at]], CLASS_NAMES[ordered.labels[at]]
-        raise DataError(f"{len(odd)} clips have two labels, such as {like.frame['id'].iloc[at]}: {names[0]} and {names[1]}")
+        raise DataError(
+            f"{len(odd)} clips have two labels, such as {like.frame['id'].iloc[at]}: {names[0]} and {names[1]}"
+        )
     return ordered
 
 

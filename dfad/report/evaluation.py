@@ -129,8 +129,8 @@ def sections(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
         ),
         Section(
             "Calibration",
-            f"Whether P(spoof), at a prior of {judged.deployed.prior:g}, means what it says; and what decisions cost if "
-            "bona fide clips are more or less frequent, or errors more or less expensive.",
+            f"Whether P(spoof), at a prior of {judged.deployed.prior:g}, means what it says; and what decisions cost "
+            "if bona fide clips are more or less frequent, or errors more or less expensive.",
             figures=[
                 ("reliability", pictures["reliability"], "stated against observed share of spoof"),
                 ("cost over prior", pictures["cost_over_prior"], "normalised cost of decisions over the prior"),
@@ -143,9 +143,8 @@ def sections(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
 
 
 def _metrics(judged: Judged) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    splits = ("val", "test") if judged.validation is not None and judged.split == "test" else (judged.split,)
-    known = {name.split("/")[0] for name in judged.results["values"]}
-    splits = tuple(split for split in splits if split in known)
+    there = {name.split("/")[0] for name in judged.results["values"]}
+    splits = [split for split in dict.fromkeys(("val", judged.split)) if split in there]
     return ("", *splits, "95 % interval"), metric_rows(judged.results, splits)
 
 

@@ -27,7 +27,7 @@ DECISIONS = {
     "miss": "miss",
     "false_alarm": "false alarm",
 }
-BREAKDOWN_HEADER = ("", "bona fide", "spoof", "EER", "95 % interval", "miss", "false alarm")
+BREAKDOWN_HEADER = ("", "bona fide + spoof", "EER", "95 % interval", "miss", "false alarm")
 RULES = {"eer": "equal errors", "min_dcf": "least cost"}
 SHARES = ("eer", *DECISIONS)  # shown in percent; F1 too, as it stands beside accuracy
 
@@ -104,12 +104,11 @@ def threshold_table(results: Mapping[str, Any], split: str) -> tuple[tuple[str, 
 
 
 def breakdown_rows(parts: Sequence[Mapping[str, Any]]) -> Rows:
-    """Value, clips of each class, EER with interval, and both errors at the deployed threshold."""
+    """Value, clips, EER with interval, and both errors at the deployed threshold."""
     return [
         (
             part["value"],
-            f"{part['n_bona_fide']}",
-            f"{part['n_spoof']}",
+            f"{part['n_bona_fide']} + {part['n_spoof']}",
             share(part["eer"]) if part["eer"] is not None else part["note"],
             shown_interval("eer", part["interval"]),
             share(part["miss"]),

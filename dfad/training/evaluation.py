@@ -16,6 +16,7 @@ from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs, Named
 from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable
@@ -34,11 +35,25 @@ class _Data(Knobs):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A stored evaluation, and whether it was stored before."""
+    """A stored evaluation.
 
-    folder: Path
+    Attributes:
+        place: its folder.
+        results: as `metrics.json` holds them.
+        split: that was scored, or `all`.
+        root: folder of the clips.
+        frontend: of the detector.
+        before: whether it was scored before.
+        judged: whether the results are new, as they are of other options too.
+    """
+
+    place: Run
     results: dict[str, Any]
-    before: bool  # scored before
+    split: str
+    root: Path
+    frontend: FrontendKnobs
+    before: bool
+    judged: bool
 
 
 def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
@@ -75,7 +90,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     with place.working("eval.log"):
         before = place.finished and not config.force
         if before and judged_with(place, options, choice):
-            return Evaluated(place.folder, place.read_json("metrics.json"), before)
+            results = place.read_json("metrics.json")
+            return Evaluated(place, results, chosen, manifest.root, checkpoint.knobs.frontend, before, judged=False)
         if before:
             table = ScoreTable.read(place.folder / "scores.csv")
         else:
@@ -92,7 +108,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         place.write_text("config.yaml", yaml.safe_dump({**about, "eval": options.plain()}, sort_keys=False))
         results = results_of({chosen: found}, options, choice, notes)
         store_results(place, choice, results)
-    return Evaluated(place.folder, results, before)
+    return Evaluated(place, results, chosen, manifest.root, checkpoint.knobs.frontend, before, judged=True)
 
 
 def _score(
