@@ -17,7 +17,8 @@ def run(values: dict[str, Any]) -> None:
     from rich.markup import escape
 
     from dfad.commands.reports import report_of
-    from dfad.commands.screen import screen, show_results
+    from dfad.commands.results import show_results
+    from dfad.commands.screen import screen
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
 

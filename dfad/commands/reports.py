@@ -11,7 +11,7 @@ from rich.markup import escape
 from dfad.audio import load
 from dfad.calibrate import p_spoof
 from dfad.clips import Label
-from dfad.commands.screen import CONSOLE
+from dfad.commands.console import CONSOLE
 from dfad.deployed import Deployed
 from dfad.errors import AudioError
 from dfad.evaluation.worst import wrong

@@ -27,7 +27,8 @@ def run(values: dict[str, Any]) -> Path:
 
     from dfad.commands.dashboard import mirror_of, worst_clips
     from dfad.commands.reports import report_of
-    from dfad.commands.screen import result_line, screen, show_results
+    from dfad.commands.results import result_line, show_results
+    from dfad.commands.screen import screen
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
 

@@ -169,7 +169,7 @@ def _breakdowns(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
     return [
         Section(
             f"By {column}, the worst first",
-            f"{against.get(column, usual)} Miss and false alarm at the deployed threshold.",
+            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at the deployed threshold.",
             figures=[(f"EER by {column}", pictures[f"by_{_file_name(column)}"], f"EER with intervals by {column}")],
             table=(BREAKDOWN_HEADER, breakdown_rows(parts)),
         )

@@ -156,7 +156,7 @@ def roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
             continue
         curve = det_curve(scores, labels)
         x, y = thinned(curve.false_alarm, 1 - curve.miss)
-        axes.plot(100 * x, 100 * y, color=colour, linestyle=dash, label=f"{safe(name, 40)}: AUROC {area:.2%}")
+        axes.plot(100 * x, 100 * y, color=colour, linestyle=dash, label=f"{safe(name, 40)}: AUROC {area:.4f}")
     axes.plot([0, 100], [0, 100], color=MUTED, linewidth=0.6, zorder=1)
     axes.set(xlim=(-0.5, 100), ylim=(0, 100.5), aspect="equal")
     if curves:

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-_NUMBER = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s*±\s*[\d.,]+)?\s*(%|[a-zA-Z]{1,4})?|[-+−]?inf|nan|n/a|[–—-]|")
+_NUMBER = re.compile(
+    r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s*[±…+]\s*[-+−]?[\d.,]+)?\s*(%|[a-zA-Z]{1,4})?|[-+−]?inf|nan|n/a|[–—-]|"
+)
 POLARITY = "Scores are log-odds of bona fide: higher means more likely real."
 
 

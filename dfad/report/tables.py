@@ -27,7 +27,7 @@ DECISIONS = {
     "miss": "miss",
     "false_alarm": "false alarm",
 }
-BREAKDOWN_HEADER = ("", "bona fide + spoof", "EER", "95 % interval", "miss", "false alarm")
+BREAKDOWN_HEADER = ("", "clips", "EER", "95 % interval", "miss", "false alarm")
 RULES = {"eer": "equal errors", "min_dcf": "least cost"}
 SHARES = ("eer", *DECISIONS)  # shown in percent; F1 too, as it stands beside accuracy
 

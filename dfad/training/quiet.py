@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import warnings
+from typing import Any
 
+CONSOLE_OPTIONS: dict[str, Any] = {"highlight": False, "soft_wrap": True}  # the progress bar sets them anew
 _TALKATIVE = ("lightning.pytorch", "lightning.fabric", "lightning", "lightning_utilities", "torch.distributed")
 _IDLE_WARNINGS = (
     r".*does not have many workers.*",  # files are decoded faster than a CPU trains

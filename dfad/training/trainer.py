@@ -20,11 +20,10 @@ from dfad.errors import ConfigError
 from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.memory import keep_freed_memory
 from dfad.training.norms import SyncedNorms
-from dfad.training.quiet import hush
+from dfad.training.quiet import CONSOLE_OPTIONS, hush
 from dfad.training.ranks import ALONE, Rank
 from dfad.training.runs import Run
 
-CONSOLE_OPTIONS: dict[str, Any] = {"highlight": False, "soft_wrap": True}  # the progress bar sets them anew
 MONITOR = "val/cllr"  # an EER saturates at 0 and says nothing of calibration
 
 

@@ -1,0 +1,54 @@
+"""Results on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from dfad.commands.console import CONSOLE
+from dfad.report import tables
+from dfad.report.board import METRICS, metric_cell
+
+SCREEN_SLICES = 8  # more of them stand in the report and in metrics.json
+
+
+def result_line(results: Mapping[str, Any]) -> str:
+    """The few results by which the jobs of a sweep are compared."""
+    values: Mapping[str, float | None] = results["values"]
+    return "  ".join(f"{key} {metric_cell(value)}" for key in METRICS if (value := values.get(key)) is not None)
+
+
+def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
+    """Print metrics with intervals, the three thresholds, the breakdowns of the last split, and the notes."""
+    split = splits[-1]
+    rows = tables.metric_rows(results, splits)
+    told = any(row[-1] for row in rows)
+    _print(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])
+    CONSOLE.print(f"decisions on {split}")
+    _print(*tables.threshold_table(results, split))
+    asked = results["options"]["by"] or ["attack"]
+    for column, parts in results["breakdowns"].get(split, {}).items():
+        if column not in asked:
+            continue
+        CONSOLE.print(f"{split} by {escape(column)}, the worst first (clips: bona fide + spoof)")
+        _print(tables.BREAKDOWN_HEADER, tables.breakdown_rows(parts[:SCREEN_SLICES]))
+        if len(parts) > SCREEN_SLICES:
+            CONSOLE.print(f"… and {len(parts) - SCREEN_SLICES} more, in the report and in metrics.json")
+    if about := tables.drawn(results, split):
+        CONSOLE.print(about)
+    for note in results["notes"]:
+        CONSOLE.print(f"[yellow]note[/] {escape(note)}")
+
+
+def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for at, name in enumerate(header[: len(rows[0])] if rows else header):
+        widest = max((len(row[at]) for row in rows), default=0) if at else None  # the first column gives way
+        table.add_column(escape(name), justify="right" if at else "left", overflow="fold", min_width=widest)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    CONSOLE.print(table)
