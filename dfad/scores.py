@@ -134,17 +134,18 @@ def parse_scores(words: pd.Series, errors: WrongRows, *, nan: bool = True) -> np
     Shape:
         words -> (clips,) float32 or float64
     """
-    texts = not pd.api.types.is_numeric_dtype(words)
-    found = [number_of(word) for word in words] if texts else words.to_numpy(np.float64, na_value=np.nan)
+    texts = None if pd.api.types.is_numeric_dtype(words) else list(map(str, words.tolist()))
+    found = words.to_numpy(np.float64, na_value=np.nan) if texts is None else [number_of(text) for text in texts]
     wide = np.array(found, np.float64)  # None becomes NaN
     wrong = [number is None for number in found] if nan else np.isnan(wide)
     errors.add(wrong, lambda row: f"score {str(words.iloc[row])!r} is no number")
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
     rest = np.flatnonzero((narrow != wide) & ~np.isnan(wide)).tolist()
-    if not rest or (texts and all(f"{narrow[row]:.9g}" == words.iat[row] for row in rest)):
-        return narrow
-    return wide
+    written = not rest or (
+        texts and all(f"{number:.9g}" == texts[row] for row, number in zip(rest, narrow[rest].tolist(), strict=True))
+    )
+    return narrow if written else wide
 
 
 def score_words(scores: pd.Series) -> list[str]:
@@ -159,9 +160,9 @@ def score_words(scores: pd.Series) -> list[str]:
     return [format(score, digits) for score in scores.tolist()]
 
 
-def number_of(word: object) -> float | None:
+def number_of(word: str) -> float | None:
     """None for what is no number; Python alone would read 1_0 as 10."""
     try:
-        return None if "_" in str(word) else float(str(word))
+        return None if "_" in word else float(word)
     except ValueError:
         return None

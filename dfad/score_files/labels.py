@@ -74,19 +74,19 @@ def join_labels(frame: pd.DataFrame, labels: pd.DataFrame, *, source: str, label
     Raises:
         DataError: if a clip has no label, or no score, or both tables have a column that differs.
     """
-    scored, known = _keys(frame["id"], labels["id"])
-    if lost := scored.index[~scored.isin(known)].tolist():
-        first = frame["id"][lost[0]]
+    rows = _match(frame["id"].tolist(), labels["id"].tolist())
+    if len(lost := frame["id"][rows < 0]):
         raise DataError(
-            f"{len(lost)} of {len(frame)} clips of {source} have no label in {labels_source}, the first: {first}"
+            f"{len(lost)} of {len(frame)} clips of {source} have no label in {labels_source}, the first: {lost.iloc[0]}"
         )
-    if extra := known.index[~known.isin(scored)].tolist():
-        first = ", ".join(labels["id"][extra[:3]])
+    extra = np.ones(len(labels), bool)
+    extra[rows] = False
+    if extra.any():
         raise DataError(
-            f"{len(extra)} of {len(labels)} clips of {labels_source} have no score in {source}, the first: {first}\n"
-            "give the labels of the scored clips only"
+            f"{extra.sum()} of {len(labels)} clips of {labels_source} have no score in {source}, "
+            f"the first: {', '.join(labels['id'][extra][:3])}\ngive the labels of the scored clips only"
         )
-    found = labels.set_index(known.to_numpy()).loc[scored.to_numpy()].set_index(frame.index)
+    found = labels.iloc[rows].set_index(frame.index)
     if "label" not in frame:
         frame = frame.assign(label=found["label"])
     frame = settle_attacks(frame)
@@ -109,13 +109,23 @@ def _require_same(frame: pd.DataFrame, found: pd.DataFrame, name: str, *, source
         )
 
 
-def _keys(scored: pd.Series, known: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """What to join two columns of ids by: themselves, or their stems."""
-    if scored.isin(known).any():
-        return scored, known
-    stems = scored.map(_stem), known.map(_stem)
-    alike = stems[0].is_unique and stems[1].is_unique and stems[0].isin(stems[1]).any()
-    return stems if alike else (scored, known)
+def _match(scored: list[str], known: list[str]) -> np.ndarray:
+    """Where each scored clip stands among the known ones, by id or else by stem.
+
+    Shape:
+        scored: (clips,), known: (labelled,) -> (clips,) int64; -1 where a clip is not known
+    """
+    rows = _places(scored, known)
+    if (rows >= 0).any():
+        return rows
+    scored, known = [_stem(name) for name in scored], [_stem(name) for name in known]
+    unique = len({*scored}) == len(scored) and len({*known}) == len(known)
+    return _places(scored, known) if unique else rows
+
+
+def _places(names: list[str], known: list[str]) -> np.ndarray:
+    place = {name: row for row, name in enumerate(known)}
+    return np.array([place.get(name, -1) for name in names], np.int64)
 
 
 def _stem(name: str) -> str:

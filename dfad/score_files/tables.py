@@ -93,18 +93,29 @@ def _read_text(path: Path, what: str, needs: Sequence[str], layouts: Mapping[int
     else:
         rows = _rows(text, separator)
         names = _named(next(row for _, row in rows if any(row)), path)
-    return _frame([row for row in rows if any(row[1])], names, path)
+    return _frame(rows, names, path)
 
 
-def _frame(rows: list[tuple[int, list[str]]], names: list[str], path: Path) -> pd.DataFrame:
-    """Make a table of words, of rows that must all be as long as the list of names."""
-    if wrong := [(line, len(row)) for line, row in rows if len(row) != len(names)]:
+def _frame(rows: Iterator[tuple[int, list[str]]], names: list[str], path: Path) -> pd.DataFrame:
+    """Make a table of words, of rows that must be empty or as long as the list of names."""
+    lines: list[int] = []
+    wrong: list[tuple[int, int]] = []
+    columns: list[list[str]] = [[] for _ in names]
+    for line, row in rows:
+        if not any(row):
+            continue
+        if len(row) != len(names):
+            wrong.append((line, len(row)))
+            continue
+        lines.append(line)
+        for column, cell in zip(columns, row, strict=True):
+            column.append(cell)
+    if wrong:
         raise DataError(
             f"{path}: {len(wrong)} lines have not {len(names)} columns ({', '.join(names)}), "
             f"the first is line {wrong[0][0]} with {wrong[0][1]}"
         )
-    index = pd.Index([line for line, _ in rows], name="line", dtype=np.int64)
-    columns = zip(*(row for _, row in rows), strict=True) if rows else [()] * len(names)
+    index = pd.Index(lines, name="line", dtype=np.int64)
     cells = {name: pd.Series(column, index, dtype="str") for name, column in zip(names, columns, strict=True)}
     return pd.DataFrame(cells, index)
 
@@ -120,7 +131,7 @@ def _rows(text: str, separator: str | None) -> Iterator[tuple[int, list[str]]]:
 
 def _split(line: str, separator: str | None) -> list[str]:
     """The cells of a line of plain text, in which nothing is quoted."""
-    return [cell.strip() for cell in line.split(separator)]
+    return line.split() if separator is None else [cell.strip() for cell in line.split(separator)]
 
 
 def _header(line: str, separator: str | None) -> list[str]:
