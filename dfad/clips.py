@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from dfad.errors import DataError, did_you_mean
+from dfad.wrong_rows import WrongRows
 
 SPLITS = ("train", "val", "test")
 SPLIT_WORDS = {
@@ -23,7 +24,6 @@ SPLIT_WORDS = {
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 COLUMNS = ("id", "label", "split", "attack", "speaker", "duration_s")  # every manifest has them, in this order
-SHOWN_ERRORS = 20
 
 
 class Label(IntEnum):
@@ -206,23 +206,13 @@ class Manifest:
         if "split" not in frame:
             frame["split"] = split_by_group(frame)
             notes = (SPLIT_NOTE,)
-        errors = _Errors(frame.index)
+        errors = WrongRows(frame.index)
         errors.add(frame["id"] == "", lambda row: "empty path")
         errors.add(
             frame["id"].duplicated() & (frame["id"] != ""), lambda row: f"path {frame['id'].iloc[row]!r} stands twice"
         )
-        labels = frame["label"].astype(str).str.strip().str.lower().map({**LABEL_WORDS})
-        errors.add(
-            labels.isna(),
-            lambda row: (
-                f"unknown label {frame['label'].iloc[row]!r}; "
-                + did_you_mean(str(frame["label"].iloc[row]).lower(), LABEL_WORDS)
-            ),
-        )
-        splits = frame["split"].astype(str).str.strip().str.lower().map(SPLIT_WORDS)
-        errors.add(
-            splits.isna(), lambda row: f"unknown split {frame['split'].iloc[row]!r}; choose from: train, val, test"
-        )
+        labels = parse_labels(frame["label"], errors)
+        splits = parse_splits(frame["split"], errors)
         raw = frame["duration_s"] if "duration_s" in frame else pd.Series(np.nan, index=frame.index)
         seconds = pd.to_numeric(raw.replace("", np.nan), errors="coerce")
         wrong = (seconds.isna() & raw.notna() & (raw.astype(str) != "")) | (seconds <= 0) | np.isinf(seconds)
@@ -232,6 +222,32 @@ class Manifest:
         frame["attack"] = frame["attack"].where(frame["label"] == Label.SPOOF, "")
         extra = [name for name in frame.columns if name not in COLUMNS]
         return cls(frame[[*COLUMNS, *extra]], root, notes)
+
+
+def parse_labels(words: pd.Series, errors: WrongRows) -> pd.Series:
+    """Read a column as `Label.parse` reads one word.
+
+    Shape:
+        words -> (clips,) of 1 and 0; NaN where a word is not known, which `errors` are told
+    """
+    words = words.astype(str).fillna("")
+    labels = words.map({word: LABEL_WORDS.get(word.strip().lower()) for word in words.unique()})
+    errors.add(
+        labels.isna(),
+        lambda row: f"unknown label {words.iloc[row]!r}; {did_you_mean(words.iloc[row].strip().lower(), LABEL_WORDS)}",
+    )
+    return labels
+
+
+def parse_splits(words: pd.Series, errors: WrongRows) -> pd.Series:
+    """Read a column of split names, such as `dev` for `val`.
+
+    Shape:
+        words -> (clips,) of "train", "val", "test"; NaN where a word is not known, which `errors` are told
+    """
+    splits = words.astype(str).str.strip().str.lower().map(SPLIT_WORDS)
+    errors.add(splits.isna(), lambda row: f"unknown split {words.iloc[row]!r}; choose from: train, val, test")
+    return splits
 
 
 def split_by_group(frame: pd.DataFrame) -> np.ndarray:
@@ -257,30 +273,6 @@ SPLIT_NOTE = (
 def _place(group: str) -> float:
     """A number in [0, 1) for a name."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
-
-
-class _Errors:
-    """Wrong rows of a table, told all at once in row order."""
-
-    def __init__(self, index: pd.Index) -> None:
-        self.index = index
-        self.found: list[tuple[int, str]] = []
-        self.count = 0
-
-    def add(self, wrong: pd.Series, say: Callable[[int], str]) -> None:
-        rows = np.flatnonzero(wrong.to_numpy(bool))
-        self.count += len(rows)
-        self.found += [(int(row), say(int(row))) for row in rows[:SHOWN_ERRORS]]
-
-    def raise_from(self, source: str) -> None:
-        if not self.count:
-            return
-        shown = sorted(self.found)[:SHOWN_ERRORS]
-        lines = [f"{source}: {self.count} wrong row{'s' if self.count > 1 else ''}"]
-        lines += [f"  row {self.index[row] + 2}: {text}" for row, text in shown]
-        if self.count > len(shown):
-            lines.append(f"  … and {self.count - len(shown)} more")
-        raise DataError("\n".join(lines))
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfad.clips import CLASS_NAMES, Label, Manifest
+from dfad.clips import CLASS_NAMES, Label, Manifest, parse_labels
 from dfad.errors import DataError
+from dfad.wrong_rows import WrongRows
 
 COLUMNS = ("id", "score", "label", "attack", "split")
 
@@ -16,8 +17,8 @@ COLUMNS = ("id", "score", "label", "attack", "split")
 class ScoreTable:
     """Scores of clips, with all that their manifest says of them.
 
-    `frame` holds `id`, `score` (float32; log-odds of bona fide), `label` (int8), `attack`, `split` and every further
-    manifest column.
+    `frame` holds `id`, `score` (log-odds of bona fide; float32, or float64 for scores of others that float32 would
+    change), `label` (int8), `attack`, `split` and every further manifest column.
     """
 
     def __init__(self, frame: pd.DataFrame) -> None:
@@ -76,12 +77,12 @@ class ScoreTable:
         return self.where(bona_fide | self.frame["attack"].isin(attacks).to_numpy())
 
     def write(self, path: Path) -> None:
-        """Write as CSV or Parquet, by the suffix; nine digits hold a float32 exactly."""
+        """Write as CSV or Parquet, by the suffix; `read` gives the same numbers back."""
         out = self.frame.assign(label=[CLASS_NAMES[label] for label in self.labels])
         if path.suffix == ".parquet":
             out.to_parquet(path, index=False)
         else:
-            out.assign(score=[f"{score:.9g}" for score in self.scores]).to_csv(path, index=False)
+            out.assign(score=score_words(self.frame["score"])).to_csv(path, index=False)
 
     @classmethod
     def read(cls, path: Path) -> ScoreTable:
@@ -101,14 +102,67 @@ class ScoreTable:
             raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
         if missing := [name for name in COLUMNS if name not in frame]:
             raise DataError(f"{path}: no column {', '.join(missing)}")
-        if len(twice := frame["id"][frame["id"].duplicated()]):
-            raise DataError(f"{path}: {len(twice)} ids stand twice, the first: {twice.iloc[0]}")
-        try:
-            frame["score"] = frame["score"].astype(np.float32)
-        except ValueError as error:
-            raise DataError(f"{path}: a score is no number: {error}") from None
-        frame["label"] = [int(Label.parse(str(word))) for word in frame["label"]]
-        frame["label"] = frame["label"].astype(np.int8)
+        require_once(frame["id"], source=str(path))
+        errors = WrongRows(frame.index)
+        frame["score"] = parse_scores(frame["score"], errors)
+        labels = parse_labels(frame["label"], errors)
+        errors.raise_from(str(path))
+        frame["label"] = labels.astype(np.int8)
         if "duration_s" in frame:
             frame["duration_s"] = pd.to_numeric(frame["duration_s"], errors="coerce")
         return cls(frame)
+
+
+def require_once(ids: pd.Series, *, source: str) -> None:
+    """Refuse ids of which one comes twice.
+
+    Raises:
+        DataError: with their number and the first.
+    """
+    if len(twice := ids[ids.duplicated()]):
+        raise DataError(f"{source}: {len(twice)} ids stand twice, the first: {twice.iloc[0]}")
+
+
+def parse_scores(words: pd.Series, errors: WrongRows, *, nan: bool = True) -> np.ndarray:
+    """Read a column of scores: float32 if that is what was written, else float64, which is what they parse to.
+
+    Args:
+        words: numbers, or their text; a float32 may be written with nine digits, which hold it exactly.
+        errors: are told of every word that is no number.
+        nan: whether NaN is a number.
+
+    Shape:
+        words -> (clips,) float32 or float64
+    """
+    texts = None if pd.api.types.is_numeric_dtype(words) else list(map(str, words.tolist()))
+    found = words.to_numpy(np.float64, na_value=np.nan) if texts is None else [number_of(text) for text in texts]
+    wide = np.array(found, np.float64)  # None becomes NaN
+    wrong = [number is None for number in found] if nan else np.isnan(wide)
+    errors.add(wrong, lambda row: f"score {str(words.iloc[row])!r} is no number")
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    rest = np.flatnonzero((narrow != wide) & ~np.isnan(wide)).tolist()
+    written = not rest or (
+        texts and all(f"{number:.9g}" == texts[row] for row, number in zip(rest, narrow[rest].tolist(), strict=True))
+    )
+    return narrow if written else wide
+
+
+def score_words(scores: pd.Series) -> list[str]:
+    """Write scores with the digits that hold them exactly: nine for float32, seventeen for float64.
+
+    All seventeen are written, zeros too, so that `parse_scores` can tell the two apart.
+
+    >>> score_words(pd.Series([0.1], dtype="float32")), score_words(pd.Series([0.1]))
+    (['0.100000001'], ['0.10000000000000001'])
+    """
+    digits = ".9g" if scores.dtype == np.float32 else "#.17g"
+    return [format(score, digits) for score in scores.tolist()]
+
+
+def number_of(word: str) -> float | None:
+    """None for what is no number; Python alone would read 1_0 as 10."""
+    try:
+        return None if "_" in word else float(word)
+    except ValueError:
+        return None

@@ -13,11 +13,11 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws", "tls"},
+    {"knobs", "draws", "tls", "wrong_rows"},
     {"clips", "decoders", "connection"},
     {"audio", "download"},
     {"scores", "extract"},
-    {"metrics", "effects", "frontends"},
+    {"metrics", "effects", "frontends", "score_files"},
     {"networks", "augment", "corpora", "evaluate"},
     {"scorer"},
     {"report", "training"},

@@ -102,7 +102,7 @@ def test_where(table: ScoreTable) -> None:
         ("", "no readable"),
         ("a,b\n1,2\n", "no column id, score, label, attack, split"),
         ("id,score,label,attack,split\na,1,spoof,,test\na,2,spoof,,test\n", "1 ids stand twice, the first: a"),
-        ("id,score,label,attack,split\na,high,spoof,,test\n", "a score is no number"),
+        ("id,score,label,attack,split\na,high,spoof,,test\n", "row 2: score 'high' is no number"),
         ("id,score,label,attack,split\na,1,0,,test\n", "unknown label '0'"),
     ],
 )
