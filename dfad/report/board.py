@@ -46,6 +46,27 @@ def run_folders(home: Path) -> list[Path]:
     return sorted(path for path in home.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a JSON or YAML file of a run holds.
+
+    Raises:
+        OSError, ValueError, yaml.YAMLError: if it cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    content = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is damaged")
+    return content
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The metrics of a `metrics.json`, by name; raises what `read_mapping` does."""
+    values = read_mapping(path).get("values")
+    if not isinstance(values, dict):
+        raise ValueError(f"{path.name} is damaged")
+    return values
+
+
 def option_names(frame: pd.DataFrame) -> list[str]:
     """The columns that are options."""
     return [name for name in frame.columns if "/" not in name and name not in (*FACTS, *COUNTS)]
@@ -142,18 +163,15 @@ def _row(folder: Path) -> dict[str, Any]:
             name for name, holds in zip(STATUSES, (finished, running, failed, True), strict=False) if holds
         )
         if (folder / "config.yaml").is_file():
-            config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), _Loader)
-            row |= _flat("", _mapping(config, "config.yaml"))
+            row |= _flat("", read_mapping(folder / "config.yaml"))
         elif not failed and not running:
             raise ValueError("no config.yaml: not a run, or one that was cut off as it began")
         if finished:
-            metrics = _mapping(json.loads((folder / "metrics.json").read_text(encoding="utf-8")), "metrics.json")
-            row |= dict(_mapping(metrics.get("values"), "metrics.json"))
+            row |= read_values(folder / "metrics.json")
         if failed and not finished:
             row["error"] = (folder / "error.txt").read_text(encoding="utf-8").strip().split("\n")[0]
         if (folder / "manifest.json").is_file():
-            manifest = _mapping(json.loads((folder / "manifest.json").read_text(encoding="utf-8")), "manifest.json")
-            row["clips"] = str(manifest.get("digest"))[:8]
+            row["clips"] = str(read_mapping(folder / "manifest.json").get("digest"))[:8]
         if (folder / "curves.csv").is_file():
             row["epochs"] = max(0, (folder / "curves.csv").read_bytes().count(b"\n") - 1)
         newest = "metrics.json" if finished else "."
@@ -173,12 +191,6 @@ def _flat(at: str, values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = json.dumps(value, separators=(",", ":")) if isinstance(value, list | dict) else value
     return flat
-
-
-def _mapping(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is damaged")
-    return value
 
 
 def _locked(path: Path) -> bool:
