@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.commands.door import CONF
+from dfad.commands.guard import guarded
 from dfad.corpora import CORPORA
 from dfad.corpora.hold_out import DEALT_NOTE, MOST_LISTED, leave_out, sweep_words
 from dfad.errors import ConfigError, DataError, DfadError
@@ -211,6 +212,14 @@ def test_a_word_without_column_or_value_is_refused_before_any_work(group: str) -
         TrainConfig.read(composed("train", f"data.hold_out='{group}'"))
     assert "write it as column:value" in str(caught.value)
     assert str(caught.value).startswith("data.hold_out=")
+
+
+def test_a_group_called_x_is_not_told_as_a_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        leave_out(made(rows()), "source:x")
+
+    assert guarded(work) == 2
+    assert "data.hold_out=source:x: no clip has source = x" in capsys.readouterr().err
 
 
 # the option

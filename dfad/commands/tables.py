@@ -72,7 +72,7 @@ def show_sweep(jobs: Sequence[Mapping[str, Any]], name: str) -> None:
     """Print a row per configuration of a sweep, the best by validation first, and then the jobs that failed."""
     folders = dict.fromkeys(Path(job["run"]) for job in jobs if job["run"] and not job["exit_code"])
     failed = [job for job in jobs if job["exit_code"]]
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(f"\n{name}: {len(jobs) - len(failed)} of {len(jobs)} jobs done", markup=False)
     if folders:
         table = over_seeds(read_board(folders))

@@ -24,7 +24,11 @@ from dfad.training.quiet import hush
 from dfad.training.ranks import ALONE, Rank
 from dfad.training.runs import Run
 
-CONSOLE_OPTIONS: dict[str, Any] = {"highlight": False, "soft_wrap": True}  # the progress bar sets them anew
+CONSOLE_OPTIONS: dict[str, Any] = {
+    "highlight": False,
+    "soft_wrap": True,
+    "emoji": False,
+}  # the progress bar sets them anew
 MONITOR = "val/cllr"  # an EER saturates at 0 and says nothing of calibration
 
 
