@@ -22,7 +22,6 @@ from dfad.report.board import differing, metric_cell
 from dfad.report.cross import Cross, cross, read_cross
 
 FILL = "python eval.py -m run=runs/a,runs/b data=for_rerec,for_2sec"
-_SHARES = ("eer", "accuracy")  # metrics that a picture shows in percent
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -83,7 +82,7 @@ def _note_mixed(found: Cross, board: pd.DataFrame) -> None:
 def _show(found: Cross, metric: str) -> None:
     """Print the matrix."""
     console = Console(highlight=False)
-    table = Table(title=f"{metric}, trained on (rows) × tested on (columns)", title_justify="left", box=None)
+    table = Table(title=Text(f"{metric}, trained on (rows) × tested on (columns)"), title_justify="left", box=None)
     table.add_column("")
     for name in found.columns:
         table.add_column(Text(name), justify="right", overflow="fold")
@@ -91,8 +90,8 @@ def _show(found: Cross, metric: str) -> None:
         cells = zip(found.means[row], found.sds[row], found.own[row], strict=True)
         texts = [f"{metric_cell(mean, sd) or '–'} {'*' if own else ' '}" for mean, sd, own in cells]
         table.add_row(*map(Text, (name, *texts)))
-    if not console.is_terminal:  # nothing is cut in a file
-        console.width = max(120, console.measure(table).maximum)
+    if not console.is_terminal:
+        console.width = 10_000  # nothing is folded in a file
     console.print(table)
     print("* the corpus that was trained on")
     if np.isnan(found.means[~found.own]).all():
@@ -103,12 +102,9 @@ def _draw(found: Cross, metric: str, out: Path) -> None:
     """Write the heat map."""
     from dfad.report.style import png
 
-    share = metric.split("/")[0].removesuffix("_at_val") in _SHARES
-    texts = [
-        [_short(mean, sd, 100 if share else 1) for mean, sd in zip(means, sds, strict=True)]
-        for means, sds in zip(found.means, found.sds, strict=True)
-    ]
-    title = f"{metric.upper() if metric == 'eer' else metric}{', %' if share else ''}"
+    cells = zip(found.means, found.sds, strict=True)
+    texts = [[_percent(*cell) for cell in zip(means, sds, strict=True)] for means, sds in cells]
+    title = "EER" if metric == "eer" else metric
     drawn = import_module("dfad.report.groups").matrix(found.means, found.rows, found.columns, metric=title, text=texts)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -118,9 +114,8 @@ def _draw(found: Cross, metric: str, out: Path) -> None:
     print(f"picture {out}", file=sys.stderr)
 
 
-def _short(mean: float, sd: float, scale: int) -> str:
-    """A cell of the picture: three digits and the spread."""
+def _percent(mean: float, sd: float) -> str:
+    """A cell of the picture, whose title names the unit."""
     if mean != mean:
         return "–"
-    digits = 1 if scale == 100 else 3 if sd != sd else 2
-    return f"{scale * mean:.{digits}f}" + (f" ± {scale * sd:.{digits}f}" if sd == sd else "")
+    return f"{100 * mean:.1f}" + (f" ± {100 * sd:.1f}" if sd == sd else "")
