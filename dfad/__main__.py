@@ -10,6 +10,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "train": "train a detector            dfad train model=cnn data=manifest data.path=my.csv",
     "eval": "score clips with a run      dfad eval run=runs/…",
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
+    "matrix": "trained on × tested on      dfad matrix --out matrix.png",
     "prepare": "download a corpus           dfad prepare for_rerec",
     "options": "explain every option        dfad options model",
 }

@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from scipy.stats import t as student_t
 
 from dfad.commands.runs import main
 from dfad.knobs import Knobs, Named, knobs_in
-from dfad.report.board import FREE, differing, over_seeds, read_board, run_folders
+from dfad.report.board import FREE, differing, read_board, run_folders
+from dfad.report.over import other_clips, over_seeds, over_values
 from dfad.training.config import TrainConfig
 from tests.conftest import ROOT
 from tests.test_config import composed
@@ -233,7 +235,7 @@ def test_no_runs_and_no_folder(tmp_path: Path, home: Path, shown: Shown, monkeyp
     code, _, err = shown(folder=tmp_path / "none")
     assert (code, "no folder" in err) == (2, True)
     code, _, err = shown(folder=home / "cnn-logmel-demo-010")
-    assert (code, "is one run; dfad runs" in err) == (2, True)
+    assert (code, "is one run; give" in err) == (2, True)
 
 
 def test_what_cannot_change_numbers_is_known_here_too() -> None:
@@ -275,3 +277,120 @@ def test_the_board_needs_no_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
+
+
+# means over the values of an option
+
+EER = {("a", 0): 0.1, ("a", 1): 0.2, ("b", 0): 0.4, ("b", 1): 0.5, ("c", 0): 0.05}
+
+
+@pytest.fixture(scope="module")
+def held(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run per group that is held out and seed, each with clips of its own digest; one without, one unfinished."""
+    home = tmp_path_factory.mktemp("held") / "runs"
+    for (group, seed), eer in EER.items():
+        values = {"val/cllr": eer, "val/eer": 0.25, "test/eer": eer, "test/n_bona_fide": 7.0, "test/n_spoof": 9.0}
+        folder = write_run(home, f"{group}{seed}", values, f"data.hold_out=source_repo:{group}", f"seed={seed}")
+        (folder / "manifest.json").write_text(json.dumps({"digest": f"{group * 8}"}))
+    write_run(home, "none", {"val/cllr": 0.0, "val/eer": 0.0, "test/eer": 0.0})
+    write_run(home, "open", None, "data.hold_out=source_repo:d")
+    return home
+
+
+def test_means_over_the_groups_that_were_held_out(held: Path) -> None:
+    (row,) = over_values(read_board(run_folders(held)), "data.hold_out").to_dict("records")
+    means = [0.15, 0.45, 0.05]
+    assert (row["groups"], row["seeds"], row["model"]) == (3, "1–2", "cnn")
+    assert row["test/eer"] == pytest.approx(statistics.mean(means))
+    half = student_t.interval(0.95, 2, scale=statistics.stdev(means) / 3**0.5)[1]
+    assert row["test/eer low"] == pytest.approx(row["test/eer"] - half)
+    assert row["test/eer high"] == pytest.approx(row["test/eer"] + half)
+    assert (row["test/eer worst"], row["test/eer worst at"]) == (pytest.approx(0.45), "source_repo:b")
+    assert (row["val/eer"], row["val/eer low"], row["val/eer high"]) == (0.25, 0.25, 0.25)
+    assert "data.hold_out" not in row
+    assert "seed" not in row
+
+
+def test_a_single_value_has_no_interval(held: Path) -> None:
+    board = read_board([held / "a0", held / "a1"])
+    (row,) = over_values(board, "data.hold_out").to_dict("records")
+    assert (row["groups"], row["seeds"]) == (1, "2")
+    assert row["test/eer"] == row["test/eer worst"] == pytest.approx(0.15)
+    assert row["test/eer low"] != row["test/eer low"]
+
+
+def test_configurations_have_rows_of_their_own(held: Path, tmp_path: Path) -> None:
+    more = []
+    for number, words in enumerate((["model.lr=0.1"], ["data.path=elsewhere"], ["augment=none"], ["model=vgg16"])):
+        for group, eer in (("a", 0.1), ("b", None)):
+            words_of_run = [f"data.hold_out=source_repo:{group}", *words]
+            more.append(write_run(tmp_path, f"{number}{group}", {"test/eer": eer}, *words_of_run))
+    table = over_values(read_board([*run_folders(held), *more]), "data.hold_out")
+    assert table["groups"].tolist() == [3, 2, 2, 2, 2]
+    assert table["test/eer"].isna().tolist() == [False, True, True, True, True]  # a mean that leaves one out is none
+    assert table["test/eer worst"].tolist()[1:] == [0.1] * 4
+    plain = [write_run(tmp_path, f"p{model}", {"test/eer": 0.1}, f"model={model}") for model in ("cnn", "vgg16")]
+    assert over_values(read_board(plain), "model")["groups"].tolist() == [2]  # what follows from it tells nothing
+    assert over_values(read_board(run_folders(held)), "seed")["groups"].tolist() == [2, 2, 1, 1]
+
+
+def test_other_clips_of_the_same_group_are_noticed(held: Path) -> None:
+    assert other_clips(read_board(run_folders(held)), "data.hold_out") == []
+    before = (held / "b1" / "manifest.json").read_text()
+    (held / "b1" / "manifest.json").write_text(json.dumps({"digest": "changed!"}))
+    assert other_clips(read_board(run_folders(held)), "data.hold_out") == ["source_repo:b"]
+    (held / "b1" / "manifest.json").write_text(before)
+
+
+def test_the_table_by_groups(held: Path, shown: Shown) -> None:
+    code, out, err = shown("--by", "hold_out", folder=held)
+    assert code == 0
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert lines[0].split() == ["groups", "seeds", "test/eer", "test/eer", "worst"]
+    assert lines[1].split()[:3] == ["3", "1–2", "0.2167"]
+    assert lines[1].endswith("0.4500 (source_repo:b)")
+    assert "[-0.3" in lines[1]
+    assert lines[2] == ""
+    assert lines[3].split() == ["data.hold_out", "seeds", "test/eer", "test", "clips"]
+    assert lines[4].split() == ["source_repo:b", "2", "0.4500", "±", "0.0707", "7", "+", "9"]
+    assert [line.split()[0][-1] for line in lines[4:]] == ["b", "a", "c"]
+    assert "1 runs are not finished" in err
+    assert "1 finished runs have no data.hold_out" in err
+    assert "changed" not in err
+    assert shown("--by", "data.hold_out", folder=held)[1] == out
+
+
+def test_the_table_by_groups_for_programs(held: Path, shown: Shown) -> None:
+    (row,) = json.loads(shown("--by", "hold_out", "--json", folder=held)[1])
+    assert row["test/eer worst at"] == "source_repo:b"
+    assert row["test/eer"] == pytest.approx(0.65 / 3, abs=1e-15)
+    (line,) = csv.DictReader(io.StringIO(shown("--by", "hold_out", "--csv", folder=held)[1]))
+    assert float(line["test/eer high"]) == row["test/eer high"]
+    out = shown("--by", "hold_out", "--columns", "seeds,val/eer", folder=held)[1]
+    assert out.splitlines()[1].split() == ["1–2", "0.2500", "[0.2500,", "0.2500]"]
+    assert len(out.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "answer"),
+    [
+        (["--by", "hold_outs"], 2, "no key 'hold_outs' in these runs"),
+        (["--by", "extra"], 0, ""),
+        (["--by", "clips"], 2, "clips is no option"),
+        (["--by", "test/eer"], 2, "test/eer is no option"),
+        (["--by", "dropout"], 0, ""),
+        (["--by", "p"], 2, "p may be augment."),
+        (["--by", "hold_out", "--over-seeds"], 2, "choose one"),
+        (["--by", "hold_out", "--where", "run=none"], 0, "no such runs"),
+        (["--by", "hold_out", "--where", "run=nobody"], 0, "no such runs"),
+    ],
+)
+def test_words_after_by(words: list[str], code: int, answer: str, held: Path, shown: Shown) -> None:
+    found, out, err = shown(*words, folder=held)
+    assert found == code, err
+    assert answer in " ".join((out + err).split())
+
+
+def test_nothing_to_take_means_of(tmp_path: Path, shown: Shown) -> None:
+    assert "no runs in" in shown("--by", "hold_out", folder=tmp_path)[1]
+    assert shown("--by", "hold_out", "--json", folder=tmp_path)[1] == "[]\n"

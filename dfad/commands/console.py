@@ -34,6 +34,7 @@ class Bar:
         cls.on = None
 
     def __call__(self, done: int, total: int) -> None:
+        """Show how far the work is."""
         if not self.told and done < total and time.monotonic() - self.began >= QUICK_S:
             self.told = True
             if CONSOLE.is_terminal:

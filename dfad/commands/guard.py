@@ -75,6 +75,6 @@ def _stopped(code: int, text: str) -> int:
 
 
 def _tell(what: str, text: str) -> None:
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, emoji=False)  # speaker:x: is no picture of an x
     console.print(what, end=" ")
     console.print(text, markup=False, soft_wrap=True)

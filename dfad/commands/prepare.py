@@ -27,7 +27,7 @@ PREPARED = [*VARIANTS, "demo"]
 _LINES = [f"  {name:13}{readable(it.about):>8}   {it.total:,} clips, {it.url}" for name, it in VARIANTS.items()]
 _DEMO = f"  {'demo':21}   512 clips, synthesised; `python train.py` does it too"
 LIST = "\n".join(["Corpora:", *_LINES, _DEMO])
-CONSOLE = Console(highlight=False, soft_wrap=True)
+CONSOLE = Console(highlight=False, soft_wrap=True, emoji=False)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 

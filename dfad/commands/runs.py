@@ -1,22 +1,20 @@
-"""`dfad runs [FOLDER]`: the table of all runs, chosen, sorted, averaged over seeds, or as CSV and JSON."""
+"""`dfad runs [FOLDER]`: the table of all runs, chosen, sorted, averaged over seeds or groups, or as CSV and JSON."""
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pandas as pd
 import typer
 
 from dfad.commands.guard import guarded
-from dfad.commands.tables import print_table
-from dfad.errors import ConfigError, did_you_mean
-from dfad.report.board import METRICS, STATUSES, differing, ordered, over_seeds, read_board, run_folders
-
-_CONDITION = re.compile(r"(?P<key>[^=!<>]+?)\s*(?P<sign><=|>=|!=|=|<|>)\s*(?P<value>.*)")
+from dfad.commands.tables import export, note, print_table
+from dfad.commands.where import Where, board_of, known_key, option_key
+from dfad.errors import ConfigError
+from dfad.report.board import METRICS, differing, ordered
+from dfad.report.over import other_clips, over_seeds, over_values
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,11 +27,12 @@ def main() -> None:
 @app.command()
 def runs(
     folder: Annotated[Path, typer.Argument(help="folder of all runs")] = Path("runs"),
-    where: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="only such runs; also != < > <= >=; may be repeated")
-    ] = None,
+    where: Where = None,
     sort: Annotated[str, typer.Option(metavar="KEY", help="order; -KEY: the highest first")] = METRICS[0],
     seeds: Annotated[bool, typer.Option("--over-seeds", help="mean ± sd over the seeds of each configuration")] = False,
+    by: Annotated[
+        str | None, typer.Option(metavar="KEY", help="mean and worst over the values of an option, such as hold_out")
+    ] = None,
     columns: Annotated[
         str | None, typer.Option(metavar="KEY,KEY,…", help="what is shown, such as run,model.lr,val/eer")
     ] = None,
@@ -45,117 +44,63 @@ def runs(
 
     Keys are those of the command line and of metrics.json: model=cnn, seed=1, model.lr<0.01, val/eer<0.1; and
     run, status (finished, running, failed, unfinished, damaged), epochs, when, error.
+
+    With --by, seeds of one value are averaged first; [low, high] is a 95 % interval of the mean over the values.
     """
     if csv and as_json:
         raise ConfigError("--csv and --json: choose one")
-    board = read_board(_folders(folder))
-    _note_damaged(board)
-    for condition in where or ():
-        board = _chosen(board, condition)
-    if seeds:
-        open_runs = int((board["status"] != "finished").sum())
-        if open_runs:
-            _note(f"{open_runs} runs are not finished, and not in the means")
-        board = over_seeds(board)
-    options = differing(board)
+    if seeds and by:
+        raise ConfigError("--by and --over-seeds: choose one; --by averages the seeds of each value first")
+    all_runs = board = board_of(folder, where)
+    key = option_key(by, board) if by and len(board) else None
+    if seeds or key:
+        _note_left_out(board, key)
+        board = over_values(board, key) if key else over_seeds(board)
+    options = [name for name in differing(board) if name != key]
     name = sort.removeprefix("-")
-    board = ordered(board, _known(name, board), descending=sort.startswith("-"))
-    wanted = [_known(key.strip(), board) for key in columns.split(",")] if columns else None
+    board = ordered(board, known_key(name, board), descending=sort.startswith("-"))
+    wanted = [known_key(word.strip(), board) for word in columns.split(",")] if columns else None
     rest = len(board) - limit if limit else 0
     board = board.head(limit) if limit else board
     if csv or as_json:
-        _export(board[wanted] if wanted else board, as_json)
+        export(board[wanted] if wanted else board, as_json)
         return
     if not len(board):
-        print(f"no such runs in {folder}" if where else f"no runs in {folder} yet; python train.py makes one")
+        some = where or len(all_runs)
+        print(f"no such runs in {folder}" if some else f"no runs in {folder} yet; python train.py makes one")
         return
-    if not seeds:
+    if not (seeds or key):
         options = [option for option in options if option not in ("model", "frontend", "data")]  # the run's name says
-    usual = [*options, "seeds", *METRICS] if seeds else ["run", "status", *options, *METRICS]
+    means = [*options, "groups", "seeds", "test/eer", "test/eer worst"] if key else [*options, "seeds", *METRICS]
+    usual = means if seeds or key else ["run", "status", *options, *METRICS]
     print_table(board, wanted or usual, [] if wanted else options)
     if rest > 0:
         print(f"… and {rest} more")
+    if key and len(board) == 1 and rest <= 0 and not wanted:
+        print()
+        _show_values(all_runs, key)
 
 
-def _folders(home: Path) -> list[Path]:
-    if (home / "config.yaml").is_file():
-        raise ConfigError(f"{home} is one run; dfad runs {home.parent} shows all that lie beside it")
-    if not home.exists():
-        if home == Path("runs"):
-            return []
-        raise ConfigError(f"no folder {home}; runs lie in runs/, or where runs=… put them")
-    if not home.is_dir():
-        raise ConfigError(f"{home} is no folder; dfad runs takes the folder of all runs")
-    return run_folders(home)
+def _note_left_out(board: pd.DataFrame, key: str | None) -> None:
+    """Say which runs are not in the means, and whether some should not be in one mean."""
+    finished = board["status"] == "finished"
+    if not finished.all():
+        note(f"{int((~finished).sum())} runs are not finished, and not in the means")
+    if key is None:
+        return
+    if without := int((finished & board[key].isna()).sum()):
+        note(f"{without} finished runs have no {key}, and are not in the means")
+    if key.startswith("data") and (mixed := other_clips(board, key)):
+        note(f"runs of {', '.join(map(str, mixed))} differ in their clips: the corpus was changed between them")
 
 
-def _chosen(board: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """The runs that fulfil a condition; one without such a value fulfils `!=` only."""
-    match = _CONDITION.fullmatch(condition.strip())
-    if not match:
-        raise ConfigError(f"--where {condition}: not understood; write it as model=cnn, seed!=0 or 'val/eer<0.1'")
-    key, sign, text = match["key"], match["sign"], match["value"].strip()
-    if not len(board):
-        return board
-    column = board[_known(key, board)]
-    if key == "status" and text not in STATUSES:
-        raise ConfigError(f"--where {condition}: no such status; {did_you_mean(text, STATUSES)}")
-    if sign in ("=", "!="):
-        same = column.map(lambda value: _is(value, text)).astype(bool)
-        return board[same if sign == "=" else ~same]
-    numbers = pd.to_numeric(column, errors="coerce")
-    try:
-        bound = float(text)
-    except ValueError:
-        raise ConfigError(f"--where {condition}: {text!r} is no number; text is compared by = and !=") from None
-    return board[{"<": numbers < bound, ">": numbers > bound, "<=": numbers <= bound, ">=": numbers >= bound}[sign]]
-
-
-def _is(value: Any, text: str) -> bool:
-    """Whether a stored value is what was typed: numbers by value, everything else as YAML writes it."""
-    if value is None or isinstance(value, bool):
-        return text.lower() == {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        try:
-            return float(value) == float(text)
-        except ValueError:
-            return False
-    return str(value).replace(" ", "") == text.replace(" ", "")
-
-
-def _known(key: str, board: pd.DataFrame) -> str:
-    """The column of a key.
-
-    Raises:
-        ConfigError: if there is none, with the one that was meant.
-    """
-    if key in board.columns:
-        return key
-    same_end = [name for name in board.columns if name.endswith((f".{key}", f"/{key}"))]
-    usual = [name for name in board.columns if name.count("/") < 2]
-    near = f"did you mean '{same_end[0]}'?" if same_end else did_you_mean(key, usual)
-    raise ConfigError(f"no key {key!r} in these runs; {near}")
-
-
-def _export(board: pd.DataFrame, as_json: bool) -> None:
-    """Write to stdout what a program reads: NaN as null or an empty cell, nothing rounded."""
-    if as_json:
-        rows = [
-            {str(key): None if value != value else value for key, value in row.items()}
-            for row in board.to_dict("records")
-        ]
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
-    else:
-        print(board.to_csv(index=False, lineterminator="\n"), end="")
-
-
-def _note_damaged(board: pd.DataFrame) -> None:
-    damaged = board[board["status"] == "damaged"]
-    if len(damaged):
-        _note(f"{len(damaged)} of {len(board)} folders cannot be read:")
-        for run, error in zip(damaged["run"], damaged["error"], strict=True):
-            print(f"  {run}: {error}", file=sys.stderr)
-
-
-def _note(text: str) -> None:
-    print(f"note {text}", file=sys.stderr)
+def _show_values(board: pd.DataFrame, key: str) -> None:
+    """Print a row per value of an option, the worst first."""
+    table = over_seeds(board[board[key].notna()])
+    shown = [key, "seeds", "test/eer"]
+    counts = ["test/n_bona_fide", "test/n_spoof"]
+    if set(counts) <= set(table) and table[counts].notna().all(axis=None):
+        pairs = zip(*(table[name] for name in counts), strict=True)
+        table["test clips"] = [f"{bona_fide:g} + {spoof:g}" for bona_fide, spoof in pairs]
+        shown.append("test clips")
+    print_table(ordered(table, "test/eer", descending=True), shown)

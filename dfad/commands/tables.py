@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dfad.report.board import METRICS, differing, ordered, over_seeds, read_board, text_table
+from dfad.report.board import METRICS, differing, ordered, read_board, text_table
+from dfad.report.over import over_seeds
 
 _GAP = 2  # between columns
 _MOST_OPTIONS = 6
@@ -48,11 +51,28 @@ def print_table(frame: pd.DataFrame, columns: Sequence[str], options: Sequence[s
         console.print(f"they differ in {', '.join(left)} too: --columns shows what you name", markup=False)
 
 
+def export(frame: pd.DataFrame, as_json: bool) -> None:
+    """Write to stdout what a program reads: NaN as null or an empty cell, nothing rounded."""
+    if as_json:
+        rows = [
+            {str(key): None if value != value else value for key, value in row.items()}
+            for row in frame.to_dict("records")
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        print(frame.to_csv(index=False, lineterminator="\n"), end="")
+
+
+def note(text: str) -> None:
+    """Say to stderr what a reader of the table should know."""
+    print(f"note {text}", file=sys.stderr)
+
+
 def show_sweep(jobs: Sequence[Mapping[str, Any]], name: str) -> None:
     """Print a row per configuration of a sweep, the best by validation first, and then the jobs that failed."""
     folders = dict.fromkeys(Path(job["run"]) for job in jobs if job["run"] and not job["exit_code"])
     failed = [job for job in jobs if job["exit_code"]]
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     console.print(f"\n{name}: {len(jobs) - len(failed)} of {len(jobs)} jobs done", markup=False)
     if folders:
         table = over_seeds(read_board(folders))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dfad.audio import Limits
 from dfad.clips import Manifest
+from dfad.corpora.hold_out import FORM, leave_out
 from dfad.knobs import Free, Knobs
 
 Progress = Callable[[int, int], None]  # (done, of all)
@@ -31,6 +32,9 @@ class CorpusKnobs(Knobs):
     )
     max_duration_s: float = Field(3600.0, gt=0, description="longer clips are refused unread, s")
     scan: Annotated[bool, Free] = Field(True, description="decode every clip once before the first epoch")
+    hold_out: str | None = Field(
+        None, description="column:value: test on the clips of this group, train and validate on all others"
+    )
 
     @model_validator(mode="after")
     def _skipping_needs_a_scan(self) -> CorpusKnobs:
@@ -38,13 +42,30 @@ class CorpusKnobs(Knobs):
             raise ValueError("on_error=skip needs scan=true: clips are skipped before training, on every device alike")
         return self
 
+    @field_validator("hold_out")
+    @classmethod
+    def _names_a_column_and_a_value(cls, group: str | None) -> str | None:
+        if group is not None and not all(group.partition(":")):
+            raise ValueError(FORM)
+        return group
+
     @property
     def limits(self) -> Limits:
         """What the decoder refuses."""
         return Limits(max_duration_s=self.max_duration_s)
 
     def manifest(self, progress: Progress | None = None) -> Manifest:
-        """Read the corpus; `progress` is told of work that takes a while.
+        """Read the corpus, and make the group that is held out its test set; `progress` is told of long work.
+
+        Raises:
+            DataError: if it is not there, or not what it should be.
+            ConfigError: if there is no such group.
+        """
+        manifest = self.read_clips(progress)
+        return leave_out(manifest, self.hold_out) if self.hold_out else manifest
+
+    def read_clips(self, progress: Progress | None = None) -> Manifest:
+        """Read the corpus with its own splits, as each corpus does in its own way.
 
         Raises:
             DataError: if it is not there, or not what it should be.

@@ -182,7 +182,7 @@ class DemoKnobs(CorpusKnobs):
     seed: int = Field(0, ge=0, description="another seed, other voices")
     batch_size: int = Field(32, ge=1, description=CorpusKnobs.model_fields["batch_size"].description)
 
-    def manifest(self, progress: Progress | None = None) -> Manifest:
+    def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Read the corpus; synthesise it first if it is not there. Another process that does so is waited for."""
         root = self.path / f"recipe{RECIPE}-seed{self.seed}"
         self.path.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ class FakeOrRealKnobs(CorpusKnobs):
         """What is known of the archive."""
         return VARIANTS[self.name]
 
-    def manifest(self, progress: Progress | None = None) -> Manifest:
+    def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Find the corpus below `path` and list it; what differs from the published counts stands in the notes."""
         root = self.find()
         if root is None:

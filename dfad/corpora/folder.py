@@ -25,7 +25,7 @@ class FolderKnobs(CorpusKnobs):
     name: Literal["folder"] = "folder"
     path: Annotated[Path, Free] = Field(description="root folder: <split>/<label>/… or <label>/…")
 
-    def manifest(self, progress: Progress | None = None) -> Manifest:
+    def read_clips(self, progress: Progress | None = None) -> Manifest:
         """List the audio files below the root; every one must lie in a folder named as a label."""
         if self.path.is_file():
             raise DataError(f"{self.path} is a file; use data=manifest, or give a folder")

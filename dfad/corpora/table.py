@@ -20,7 +20,7 @@ class ManifestKnobs(CorpusKnobs):
     path: Annotated[Path, Free] = Field(description="CSV or Parquet with path, label and any other columns")
     root: Annotated[Path | None, Free] = Field(None, description="what its paths are relative to; null: its folder")
 
-    def manifest(self, progress: Progress | None = None) -> Manifest:
+    def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Read the file."""
         if self.path.is_dir():
             raise DataError(f"{self.path} is a folder; use data=folder, or give a CSV or Parquet file")

@@ -20,6 +20,7 @@ import yaml
 STATUSES = ("finished", "running", "failed", "unfinished", "damaged")
 METRICS = ("val/cllr", "val/eer", "test/eer")  # those that are shown first; validation is what one may choose by
 FACTS = ("run", "status", "error", "when", "epochs", "clips")
+COUNTS = ("seeds", "groups")  # columns of the tables of means
 FREE = (  # options that cannot change a run's numbers, as the typed options mark them
     *("runs", "force", "logger", "augment"),  # `augment` is the name of a preset, not what it does
     *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction", "trainer.keep_frozen"),
@@ -45,6 +46,37 @@ def run_folders(home: Path) -> list[Path]:
     return sorted(path for path in home.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """What a JSON or YAML file of a run holds.
+
+    Raises:
+        OSError, ValueError, yaml.YAMLError: if it cannot be read.
+    """
+    text = path.read_text(encoding="utf-8")
+    content = json.loads(text) if path.suffix == ".json" else yaml.load(text, _Loader)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is damaged")
+    return content
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The metrics of a `metrics.json`, by name; raises what `read_mapping` does."""
+    values = read_mapping(path).get("values")
+    if not isinstance(values, dict):
+        raise ValueError(f"{path.name} is damaged")
+    return values
+
+
+def option_names(frame: pd.DataFrame) -> list[str]:
+    """The columns that are options."""
+    return [name for name in frame.columns if "/" not in name and name not in (*FACTS, *COUNTS)]
+
+
+def is_free(name: str) -> bool:
+    """Whether an option cannot change a run's numbers."""
+    return name in FREE or name.startswith("logger.")
+
+
 def differing(frame: pd.DataFrame) -> list[str]:
     """The options in which runs differ, the most telling first: choices, then what differs without them.
 
@@ -52,7 +84,7 @@ def differing(frame: pd.DataFrame) -> list[str]:
     follows from another choice of its group, as the width of a CNN does from `model`, tells nothing either.
     """
     known = frame[frame["model"].notna()] if "model" in frame else frame  # of a damaged run nothing is
-    telling = [name for name in _options(known) if not _is_free(name) or name in ("augment", "data.path")]
+    telling = [name for name in option_names(known) if not is_free(name) or name in ("augment", "data.path")]
     values = {name: known[name].map(repr) for name in telling}
     choice = [
         name for name in ("model", "frontend", "data", "augment") if name in values and values[name].nunique() > 1
@@ -66,26 +98,6 @@ def differing(frame: pd.DataFrame) -> list[str]:
     varied = [name for name in telling if varies(name)]
     rest = sorted(set(varied) - set(choice), key=lambda name: (name in below, varied.index(name)))
     return [*choice, *rest]
-
-
-def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per configuration: mean and standard deviation of each metric over the finished runs that share it.
-
-    Returns:
-        The options but the seed, `seeds` (how many runs), and per metric two columns: `val/eer`, its mean, and
-        `val/eer sd`, with n − 1; NaN for one run.
-    """
-    done = frame[frame["status"] == "finished"]
-    options = [name for name in _options(done) if name != "seed"]
-    alike = ["status", "clips", *(name for name in options if not _is_free(name))]
-    keys = [repr(values) for values in done[alike].itertuples(index=False, name=None)]
-    key = pd.Series(keys, done.index, dtype=object)
-    metrics = [name for name in done.columns if "/" in name]
-    groups = done[metrics].groupby(key, sort=False)
-    means, sds = groups.mean(), groups.std(ddof=1)
-    spread = [part for name in metrics for part in (means[name], sds[name].rename(f"{name} sd"))]
-    first = done.loc[~key.duplicated(), options].set_axis(means.index)
-    return pd.concat([first, groups.size().rename("seeds"), *spread], axis=1).reset_index(drop=True)
 
 
 def ordered(frame: pd.DataFrame, key: str, *, descending: bool = False) -> pd.DataFrame:
@@ -121,15 +133,23 @@ def metric_cell(mean: float, sd: float = float("nan")) -> str:
 
 
 def text_table(frame: pd.DataFrame, columns: Iterable[str]) -> pd.DataFrame:
-    """The columns as people read them: a metric with its spread in one."""
+    """The columns as people read them: a metric with its spread, its interval or its place in one."""
     shown = {}
     for name in columns:
-        if "/" in name and not name.endswith(" sd"):
-            sd = frame.get(f"{name} sd", pd.Series(float("nan"), frame.index))
-            shown[name] = [metric_cell(*pair) for pair in zip(frame[name], sd, strict=True)]
-        else:
-            shown[name] = [cell(value) for value in frame[name]]
+        number = "/" in name and not name.endswith((" sd", " at"))
+        shown[name] = _metric_texts(frame, name) if number else [cell(value) for value in frame[name]]
     return pd.DataFrame(shown, dtype=object)
+
+
+def _metric_texts(frame: pd.DataFrame, name: str) -> list[str]:
+    missing = pd.Series(float("nan"), frame.index)
+    beside = [frame.get(f"{name} {part}", missing) for part in ("sd", "low", "high", "at")]
+    return [
+        metric_cell(value, sd)
+        + (f" [{low:.4f}, {high:.4f}]" if low == low else "")
+        + (f" ({cell(at)})" if at == at else "")
+        for value, sd, low, high, at in zip(frame[name], *beside, strict=True)
+    ]
 
 
 def _row(folder: Path) -> dict[str, Any]:
@@ -143,18 +163,15 @@ def _row(folder: Path) -> dict[str, Any]:
             name for name, holds in zip(STATUSES, (finished, running, failed, True), strict=False) if holds
         )
         if (folder / "config.yaml").is_file():
-            config = yaml.load((folder / "config.yaml").read_text(encoding="utf-8"), _Loader)
-            row |= _flat("", _mapping(config, "config.yaml"))
+            row |= _flat("", read_mapping(folder / "config.yaml"))
         elif not failed and not running:
             raise ValueError("no config.yaml: not a run, or one that was cut off as it began")
         if finished:
-            metrics = _mapping(json.loads((folder / "metrics.json").read_text(encoding="utf-8")), "metrics.json")
-            row |= dict(_mapping(metrics.get("values"), "metrics.json"))
+            row |= read_values(folder / "metrics.json")
         if failed and not finished:
             row["error"] = (folder / "error.txt").read_text(encoding="utf-8").strip().split("\n")[0]
         if (folder / "manifest.json").is_file():
-            manifest = _mapping(json.loads((folder / "manifest.json").read_text(encoding="utf-8")), "manifest.json")
-            row["clips"] = str(manifest.get("digest"))[:8]
+            row["clips"] = str(read_mapping(folder / "manifest.json").get("digest"))[:8]
         if (folder / "curves.csv").is_file():
             row["epochs"] = max(0, (folder / "curves.csv").read_bytes().count(b"\n") - 1)
         newest = "metrics.json" if finished else "."
@@ -176,12 +193,6 @@ def _flat(at: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def _mapping(value: Any, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name} is damaged")
-    return value
-
-
 def _locked(path: Path) -> bool:
     """Whether a process works in the folder. The question is asked of the system, and writes nothing."""
     try:
@@ -199,11 +210,3 @@ def _locked(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _options(frame: pd.DataFrame) -> list[str]:
-    return [name for name in frame.columns if "/" not in name and name not in FACTS and name != "seeds"]
-
-
-def _is_free(name: str) -> bool:
-    return name in FREE or name.startswith("logger.")
