@@ -9,6 +9,8 @@ from importlib.metadata import version
 COMMANDS = {  # name → what --help says of it; each is a module of dfad.commands with a function `main`
     "train": "train a detector            dfad train model=cnn data=manifest data.path=my.csv",
     "eval": "score clips with a run      dfad eval run=runs/…",
+    "evaluate": "judge any system's scores   dfad evaluate scores.csv --report page.html",
+    "compare": "is one really better?       dfad compare runs/… runs/…",
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
     "prepare": "download a corpus           dfad prepare for_rerec",

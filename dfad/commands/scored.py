@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from dfad.deployed import Deployed
-from dfad.errors import RunError
+from dfad.errors import ConfigError, RunError
+from dfad.score_files import read_scores
 from dfad.scores import ScoreTable
+
+Polarity = Literal["bona-fide", "spoof"]
 
 
 @dataclass(frozen=True)
@@ -17,25 +21,45 @@ class Scored:
     Attributes:
         name: short, for people.
         table: of the scores.
-        deployed: threshold and calibrator; None if nothing chose any.
-        folder: of the run or evaluation; None for a file.
+        validation: scores of the same detector on validation, if there are any.
+        deployed: what the run chose, if it is one.
     """
 
     name: str
     table: ScoreTable
-    deployed: Deployed | None
-    folder: Path | None
+    validation: ScoreTable | None = None
+    deployed: Deployed | None = None
 
 
-def scored_folder(folder: Path) -> Scored:
-    """The test scores of a finished run, or those of an evaluation in its `evals/`.
+def scored(
+    place: Path,
+    *,
+    labels: Path | None = None,
+    polarity: Polarity = "bona-fide",
+    validation: Path | None = None,
+) -> Scored:
+    """Read scores.
+
+    Args:
+        place: a finished run (its test clips), a folder of its `evals/`, or a file.
+        labels: of the clips, for a file that lacks them.
+        polarity: the class for which the scores of a file are high.
+        validation: file with validation scores of the same system, in the same polarity.
 
     Raises:
-        RunError: if the folder is neither.
-        DataError: if the scores are damaged.
+        ConfigError: for an option that a folder cannot have.
+        RunError: if a folder is neither.
+        DataError: if scores are damaged.
     """
-    for scores in (folder / "scores" / "test.csv", folder / "scores.csv"):
+    if not place.is_dir():
+        table = read_scores(place, labels=labels, polarity=polarity)
+        return Scored(place.stem, table, read_scores(validation, polarity=polarity) if validation else None)
+    if labels or validation or polarity != "bona-fide":
+        raise ConfigError(f"{place} is a folder of dfad: --labels, --validation and --polarity are for score files")
+    for scores, run in ((place / "scores" / "test.csv", place), (place / "scores.csv", place.parent.parent)):
         if scores.is_file():
-            name = folder.name if scores.parent != folder else f"{folder.parents[1].name}/{folder.name}"
-            return Scored(name, ScoreTable.read(scores), Deployed.of_run(folder), folder)
-    raise RunError(f"{folder} holds no scores: give a finished run, a folder of its evals/, or a file of scores")
+            name = place.name if run == place else f"{run.name}/{place.name}"
+            chosen = run / "scores" / "val.csv"
+            validation_table = ScoreTable.read(chosen) if chosen.is_file() else None
+            return Scored(name, ScoreTable.read(scores), validation_table, Deployed.of_run(place))
+    raise RunError(f"{place} holds no scores: give a finished run, a folder of its evals/, or a file of scores")

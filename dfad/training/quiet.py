@@ -6,7 +6,11 @@ import logging
 import warnings
 from typing import Any
 
-CONSOLE_OPTIONS: dict[str, Any] = {"highlight": False, "soft_wrap": True, "emoji": False}  # the progress bar sets them anew
+CONSOLE_OPTIONS: dict[str, Any] = {
+    "highlight": False,
+    "soft_wrap": True,
+    "emoji": False,
+}  # the progress bar sets them anew
 _TALKATIVE = ("lightning.pytorch", "lightning.fabric", "lightning", "lightning_utilities", "torch.distributed")
 _IDLE_WARNINGS = (
     r".*does not have many workers.*",  # files are decoded faster than a CPU trains

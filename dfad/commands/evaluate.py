@@ -1,0 +1,149 @@
+"""`dfad evaluate SCORES`: what the scores of any system say, as a table, as JSON and as a report."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from dfad.commands.console import CONSOLE, Bar
+from dfad.commands.guard import guarded
+from dfad.commands.results import show_results
+from dfad.commands.scored import Scored, scored
+from dfad.commands.tables import note
+from dfad.deployed import Deployed
+from dfad.errors import ConfigError
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+
+SPLIT = "scores"  # what the results are called where a split's name stands
+PLAYED_RATE = 16_000  # Hz
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command on `sys.argv`."""
+    sys.exit(guarded(lambda: app(prog_name="dfad evaluate")))
+
+
+@app.command()
+def command(
+    scores: Annotated[Path, typer.Argument(help="file of scores: CSV, Parquet or ASVspoof text; or a run's folder")],
+    labels: Annotated[Path | None, typer.Option(metavar="FILE", help="manifest or ASVspoof protocol")] = None,
+    polarity: Annotated[str, typer.Option(metavar="CLASS", help="higher means: bona-fide or spoof")] = "bona-fide",
+    validation: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="scores that choose threshold and calibrator")
+    ] = None,
+    threshold: Annotated[
+        str, typer.Option(metavar="RULE", help="eer, min_dcf, fa@0.01 by validation; or a number")
+    ] = "eer",
+    calibrator: Annotated[
+        str, typer.Option(metavar="NAME", help="logistic, temperature, isotonic or none")
+    ] = "logistic",
+    prior: Annotated[float, typer.Option(help="share of spoof that P(spoof) expects")] = 0.5,
+    by: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="break down by; may be repeated")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="drawn as a whole for intervals; clip: single clips")
+    ] = None,
+    resamples: Annotated[int, typer.Option(help="for 95 % intervals; 0: none")] = 2000,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="write a page with all pictures")] = None,
+    audio: Annotated[Path | None, typer.Option(metavar="FOLDER", help="of the clips, to hear the worst in it")] = None,
+    export: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="write them as ASVspoof text")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="all numbers, unrounded")] = False,
+) -> None:
+    """Judge scores: metrics with intervals, decisions at three thresholds, breakdowns, warnings.
+
+    A score is the log-odds of bona fide: higher means more likely real. A file that is the other way round needs
+    --polarity spoof; nothing is ever turned round by looking at labels.
+    """
+    if polarity not in ("bona-fide", "spoof"):
+        raise ConfigError(f"--polarity {polarity}: give the class for which scores are high, bona-fide or spoof")
+    if audio and not report:
+        raise ConfigError("--audio needs --report FILE.html, which plays the clips")
+    options = EvaluationKnobs.read(
+        {
+            "threshold": _number(threshold),
+            "calibrator": calibrator,
+            "prior": prior,
+            "by": by or None,
+            "cluster": cluster,
+            "resamples": resamples,
+        }
+    )
+    found = scored(scores, labels=labels, polarity=polarity, validation=validation)  # type: ignore[arg-type]
+    deployed = deploy(found.validation, options)
+    whole = evaluate(found.table, options, deployed, progress=Bar("intervals", "resamples"))
+    results = results_of({SPLIT: whole}, options, deployed)
+    if as_json:
+        print(json.dumps(_flat(results), indent=1, ensure_ascii=False))
+        for text in results["notes"]:
+            note(text.removeprefix(f"{SPLIT}: "))
+    else:
+        show_results(results, (SPLIT,))
+    if whole.values["auroc"] < 0.5:
+        _warn(whole.values["auroc"])
+    if export:
+        _export(found, export)
+    if report:
+        _report(report, found, results, deployed, audio)
+
+
+def _number(rule: str) -> str | float:
+    try:
+        return float(rule)
+    except ValueError:
+        return rule
+
+
+def _flat(results: dict[str, Any]) -> dict[str, Any]:
+    """The results of one table, without its name before every key."""
+    start = f"{SPLIT}/"
+    values = {name.removeprefix(start): value for name, value in results["values"].items()}
+    intervals = {name.removeprefix(start): ends for name, ends in results["intervals"].items()}
+    rest = {
+        "intervals": intervals,
+        "bootstrap": results["bootstrap"].get(SPLIT),
+        "breakdowns": results["breakdowns"].get(SPLIT, {}),
+        "threshold": results["threshold"],
+        "options": results["options"],
+        "notes": [text.removeprefix(f"{SPLIT}: ") for text in results["notes"]],
+    }
+    return values | rest
+
+
+def _warn(area: float) -> None:
+    """Say loudly that scores seem to be the other way round."""
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(
+        f"[bold red]warning[/] AUROC is {area:.4f}, under 0.5: this system takes spoof for bona fide more often than not. "
+        "If a higher score means spoof in this file, say so: --polarity spoof"
+    )
+
+
+def _export(found: Scored, path: Path) -> None:
+    from dfad.score_files import write_asvspoof
+
+    write_asvspoof(found.table, path)
+    note(f"scores written to {path}")
+
+
+def _report(path: Path, found: Scored, results: dict[str, Any], deployed: Deployed, audio: Path | None) -> None:
+    from dfad.report.evaluation import Judged, draw, sections
+    from dfad.report.page import Section
+    from dfad.report.run import write_page
+
+    misses, false_alarms = [], []
+    if audio:
+        from dfad.commands.reports import worst_sounds
+
+        most = results["options"]["worst"]
+        misses, false_alarms = worst_sounds(found.table, deployed, audio, PLAYED_RATE, crop_s=None, most=most)
+    judged = Judged(results, SPLIT, found.table, deployed, found.validation, misses, false_alarms)
+    parts = [*sections(judged, draw(judged)), Section("Options", text=json.dumps(results["options"], indent=1))]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    CONSOLE.print(f"report {escape(str(write_page(path, found.name, judged, parts)))}")
