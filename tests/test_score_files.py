@@ -317,6 +317,7 @@ def tables(draw: st.DrawFn, words: st.SearchStrategy[str]) -> ScoreTable:
     return ScoreTable(frame.assign(system=pd.Series(draw(st.lists(words, **each)), dtype="str"), duration_s=1.5))
 
 
+@settings(max_examples=50)
 @given(table=tables(WORDS), suffix=st.sampled_from([".csv", ".parquet"]))
 def test_our_own_tables_are_read_as_we_read_them(
     tmp_path_factory: pytest.TempPathFactory, table: ScoreTable, suffix: str
@@ -329,6 +330,7 @@ def test_our_own_tables_are_read_as_we_read_them(
     assert again["score"].tolist() == table.frame["score"].tolist()
 
 
+@settings(max_examples=50)
 @given(table=tables(NO_BLANKS))
 def test_four_columns_survive(tmp_path_factory: pytest.TempPathFactory, table: ScoreTable) -> None:
     path = tmp_path_factory.mktemp("four") / "s.txt"
@@ -338,6 +340,7 @@ def test_four_columns_survive(tmp_path_factory: pytest.TempPathFactory, table: S
         assert again[name].tolist() == table.frame[name].tolist()
 
 
+@settings(max_examples=50)
 @given(table=tables(NO_BLANKS))
 def test_two_columns_survive(tmp_path_factory: pytest.TempPathFactory, table: ScoreTable) -> None:
     folder = tmp_path_factory.mktemp("two")
@@ -348,6 +351,7 @@ def test_two_columns_survive(tmp_path_factory: pytest.TempPathFactory, table: Sc
         assert again[name].tolist() == table.frame[name].tolist()
 
 
+@settings(max_examples=50)
 @given(table=tables(WORDS), separator=st.sampled_from([",", ";", "\t"]))
 def test_any_separator_survives(tmp_path_factory: pytest.TempPathFactory, table: ScoreTable, separator: str) -> None:
     path = tmp_path_factory.mktemp("any") / "s"
