@@ -71,6 +71,7 @@ SMALL = (
     "data.batch_size=8",
     "trainer.accelerator=cpu",
     "trainer.max_epochs=4",
+    "eval.resamples=50",
 )
 
 

@@ -17,6 +17,7 @@ from dfad.commands.scored import Scored, scored
 from dfad.commands.tables import note
 from dfad.errors import ConfigError
 from dfad.evaluation.compare import compare, in_words
+from dfad.metrics.bootstrap import untold
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,7 +42,7 @@ def command(
     """Compare two detectors: the difference of their EERs by a paired bootstrap, their decisions by McNemar's test."""
     pair = [scored(place, labels=None if place.is_dir() else labels) for place in (a, b)]
     at = _thresholds(thresholds, pair)
-    watch = Bar("drawing clips", "resamples")
+    watch = untold if as_json else Bar("drawing clips", "resamples")  # stdout is for the numbers alone
     found = compare(pair[0].table, pair[1].table, at, cluster=cluster, resamples=resamples, progress=watch)
     if found.unit.note:
         note(found.unit.note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -18,9 +18,13 @@ from dfad.commands.tables import note
 from dfad.deployed import Deployed
 from dfad.errors import ConfigError
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+from dfad.metrics.bootstrap import untold
 
 SPLIT = "scores"  # what the results are called where a split's name stands
 PLAYED_RATE = 16_000  # Hz
+
+if TYPE_CHECKING:
+    from dfad.report.page import Sound
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -76,7 +80,8 @@ def command(
     )
     found = scored(scores, labels=labels, polarity=polarity, validation=validation)  # type: ignore[arg-type]
     deployed = deploy(found.validation, options)
-    whole = evaluate(found.table, options, deployed, progress=Bar("intervals", "resamples"))
+    watch = untold if as_json else Bar("intervals", "resamples")  # stdout is for the numbers alone
+    whole = evaluate(found.table, options, deployed, progress=watch)
     results = results_of({SPLIT: whole}, options, deployed)
     if as_json:
         print(json.dumps(_flat(results), indent=1, ensure_ascii=False))
@@ -120,8 +125,8 @@ def _warn(area: float) -> None:
     from rich.console import Console
 
     Console(stderr=True, highlight=False, soft_wrap=True).print(
-        f"[bold red]warning[/] AUROC is {area:.4f}, under 0.5: this system takes spoof for bona fide more often than not. "
-        "If a higher score means spoof in this file, say so: --polarity spoof"
+        f"[bold red]warning[/] AUROC is {area:.4f}, under 0.5: this system takes spoof for bona fide more often "
+        "than not. If a higher score means spoof in this file, say so: --polarity spoof"
     )
 
 
@@ -137,13 +142,14 @@ def _report(path: Path, found: Scored, results: dict[str, Any], deployed: Deploy
     from dfad.report.page import Section
     from dfad.report.run import write_page
 
-    misses, false_alarms = [], []
-    if audio:
-        from dfad.commands.reports import worst_sounds
-
-        most = results["options"]["worst"]
-        misses, false_alarms = worst_sounds(found.table, deployed, audio, PLAYED_RATE, crop_s=None, most=most)
-    judged = Judged(results, SPLIT, found.table, deployed, found.validation, misses, false_alarms)
+    sounds = _sounds(found, deployed, audio, results["options"]["worst"]) if audio else ([], [])
+    judged = Judged(results, SPLIT, found.table, deployed, found.validation, *sounds)
     parts = [*sections(judged, draw(judged)), Section("Options", text=json.dumps(results["options"], indent=1))]
     path.parent.mkdir(parents=True, exist_ok=True)
     CONSOLE.print(f"report {escape(str(write_page(path, found.name, judged, parts)))}")
+
+
+def _sounds(found: Scored, deployed: Deployed, audio: Path, most: int) -> tuple[list[Sound], list[Sound]]:
+    from dfad.commands.sounds import worst_sounds
+
+    return worst_sounds(found.table, deployed, audio, PLAYED_RATE, crop_s=None, most=most)

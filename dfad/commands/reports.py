@@ -1,26 +1,16 @@
-"""Reports with the worst clips to hear."""
+"""Reports of runs and of their evaluations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from rich.markup import escape
-
-from dfad.audio import load
-from dfad.calibrate import p_spoof
-from dfad.clips import Label
-from dfad.commands.console import CONSOLE
+from dfad.commands.sounds import worst_sounds
 from dfad.deployed import Deployed
-from dfad.errors import AudioError
-from dfad.evaluation.worst import wrong
 from dfad.frontends import FrontendKnobs
 from dfad.report.evaluation import Judged
 from dfad.report.inputs import Example
-from dfad.report.page import Sound
 from dfad.report.run import write_report
-from dfad.report.sound import flac, spectrogram
 from dfad.scores import ScoreTable
 from dfad.training.runs import Run
 
@@ -60,39 +50,3 @@ def report_of(
         false_alarms,
     )
     return write_report(place.folder, judged, examples=examples)
-
-
-def worst_sounds(
-    table: ScoreTable, deployed: Deployed, root: Path, sample_rate: int, *, crop_s: float | None, most: int
-) -> tuple[list[Sound], list[Sound]]:
-    """The worst misses and the worst false alarms at the deployed threshold; clips that are gone are named.
-
-    Args:
-        table: scores; ids are paths below `root`.
-        deployed: threshold and calibrator.
-        root: folder of the clips.
-        sample_rate: to play them at, Hz.
-        crop_s: only the first so many seconds, as the detector hears them; None: all.
-        most: of each.
-    """
-    found: dict[Label, list[Sound]] = {label: [] for label in Label}
-    for label, sounds in found.items():
-        for row in wrong(table, label, threshold=deployed.threshold or 0.0).frame.head(most).to_dict("records"):
-            try:
-                wave = load(root / row["id"], sample_rate=sample_rate, crop_s=crop_s)
-            except AudioError as error:
-                CONSOLE.print(f"[yellow]note[/] not in the report: {escape(str(error))}")
-                continue
-            caption = _about(row, label, deployed)
-            picture, alt = spectrogram(wave, sample_rate), f"spectrogram of a {label} clip"
-            sounds.append(Sound(row["id"], caption, flac(wave, sample_rate), picture, alt))
-    return found[Label.BONA_FIDE], found[Label.SPOOF]
-
-
-def _about(row: dict[Any, Any], label: Label, deployed: Deployed) -> str:
-    """One clip in a line."""
-    score = float(row["score"])
-    ratio = float(deployed.calibrator(score)) if deployed.calibrator else score
-    chance = float(p_spoof(ratio, deployed.prior))
-    known = [str(label), row["attack"], row.get("speaker") or "", f"score {score:.2f}", f"P(spoof) {chance:.3f}"]
-    return " · ".join(str(word) for word in known if word)

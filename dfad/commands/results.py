@@ -24,7 +24,11 @@ def result_line(results: Mapping[str, Any]) -> str:
 
 def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     """Print metrics with intervals, the three thresholds, the breakdowns of the last split, and the notes."""
-    split = splits[-1]
+    split, values = splits[-1], results["values"]
+    clips = (
+        f"{name}: {values[f'{name}/n_bona_fide']:,} bona fide + {values[f'{name}/n_spoof']:,} spoof" for name in splits
+    )
+    CONSOLE.print(f"clips of {'; '.join(clips)}")
     rows = tables.metric_rows(results, splits)
     told = any(row[-1] for row in rows)
     _print(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])

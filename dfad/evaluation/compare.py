@@ -13,7 +13,7 @@ from dfad.clips import CLASS_NAMES
 from dfad.errors import DataError
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import eer
-from dfad.metrics.bootstrap import RESAMPLES, Interval, distributions, interval, p_value
+from dfad.metrics.bootstrap import RESAMPLES, Interval, distributions, interval, p_value, untold
 from dfad.metrics.pairs import pairs
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
@@ -56,7 +56,7 @@ def compare(
     *,
     cluster: str | None = None,
     resamples: int = RESAMPLES,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = untold,
 ) -> Comparison:
     """Compare two score tables of the same clips, in any order.
 

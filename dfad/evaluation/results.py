@@ -12,6 +12,7 @@ from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.whole import Evaluation
 
 FORMAT = 2
+COUNTS = ("n_bona_fide", "n_spoof")
 
 
 def results_of(
@@ -35,7 +36,7 @@ def results_of(
         "options": options.plain(),
         "threshold": deployed.threshold,
         "values": {
-            f"{split}/{name}": _plain(value)
+            f"{split}/{name}": int(value) if name in COUNTS and value == value else _plain(value)
             for split, evaluation in found.items()
             for name, value in evaluation.values.items()
         },

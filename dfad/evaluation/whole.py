@@ -15,7 +15,7 @@ from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
-from dfad.metrics.bootstrap import Interval, distributions, interval, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, distributions, interval, untold, zero_errors_bound
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
 
@@ -52,7 +52,7 @@ def evaluate(
     deployed: Deployed = NOTHING,
     *,
     known_attacks: Iterable[str] = (),
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = untold,
 ) -> Evaluation:
     """Compute the metrics of a table.
 

@@ -23,6 +23,10 @@ LEVEL = 0.95
 VALUES_AT_ONCE = 2**17  # so many weights stay in the processor's cache
 
 
+def untold(done: int, total: int) -> None:
+    """Progress of which nobody is told."""
+
+
 class Interval(NamedTuple):
     """Both ends of a confidence interval; NaN where it is not defined."""
 
@@ -37,7 +41,7 @@ def distributions(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = untold,
 ) -> list[dict[str, Floats]]:
     """Metrics of resampled tables: the same draws for every system, so that their values are paired.
 

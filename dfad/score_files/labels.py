@@ -69,7 +69,7 @@ def join_labels(frame: pd.DataFrame, labels: pd.DataFrame, *, source: str, label
     """Give scored clips their labels and further columns; the rows and ids stay those of `frame`.
 
     Clips are joined by id; if not one id is in both, but stems (file names without folder and suffix) are, and none
-    comes twice, by stem.
+    comes twice, by stem. Labels of splits in which nothing was scored are left aside.
 
     Raises:
         DataError: if a clip has no label, or no score, or both tables have a column that differs.
@@ -81,10 +81,13 @@ def join_labels(frame: pd.DataFrame, labels: pd.DataFrame, *, source: str, label
         )
     extra = np.ones(len(labels), bool)
     extra[rows] = False
+    if "split" in labels:  # a manifest may list splits that were not scored at all, but none in part
+        extra &= labels["split"].isin(set(labels["split"].iloc[rows])).to_numpy()
     if extra.any():
         raise DataError(
             f"{extra.sum()} of {len(labels)} clips of {labels_source} have no score in {source}, "
-            f"the first: {', '.join(labels['id'][extra][:3])}\ngive the labels of the scored clips only"
+            f"the first: {', '.join(labels['id'][extra][:3])}\n"
+            "score them too, or give the labels of the scored clips only: what is left out could be what is hard"
         )
     found = labels.iloc[rows].set_index(frame.index)
     if "label" not in frame:

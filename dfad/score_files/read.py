@@ -31,9 +31,10 @@ def read_scores(
 
     Args:
         path: the scores.
-        labels: a manifest (`path,label` and any other columns) or an ASVspoof protocol of just these clips, for
+        labels: a manifest (`path,label` and any other columns) or an ASVspoof protocol of these clips, for
             labels that `path` lacks and for further columns. What both files have must agree. Clips are joined by id,
             or if no id matches, by file name without folder and suffix.
+            Every clip of a split that was scored must be.
         polarity: the class for which the file's scores are high. The table's are high for bona fide: those of a file
             with "spoof" are negated, here and nowhere else.
 
