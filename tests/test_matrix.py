@@ -292,7 +292,7 @@ def test_the_picture_is_drawn_of_the_same_cells(
     code, _, err = shown("--out", str(tmp_path / "new" / "m.png"))
     assert code == 0, err
     assert (tmp_path / "new" / "m.png").read_bytes().startswith(b"\x89PNG")
-    assert (given["rows"], given["columns"][2], given["metric"]) == (["for_2sec", "for_rerec"], "mine (all)", "EER")
+    assert (given["rows"], given["columns"][2], given["metric"]) == (["for_2sec", "for_rerec"], "mine (all)", "EER (%)")
     assert given["text"] == [["15.0 ± 7.1", "40.0 ± 14.1", "20.0"], ["–", "5.0", "–"]]
     np.testing.assert_allclose(given["values"][0], [0.15, 0.4, 0.2])
     assert shown("--metric", "cllr", "--out", str(tmp_path / "c.png"))[0] == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,7 @@ from dfad.commands.where import Where, board_of
 from dfad.errors import ConfigError, did_you_mean
 from dfad.report.board import differing, metric_cell
 from dfad.report.cross import Cross, cross, read_cross
+from dfad.report.tables import is_share
 
 FILL = "python eval.py -m run=runs/a,runs/b data=for_rerec,for_2sec"
 
@@ -100,12 +100,15 @@ def _show(found: Cross, metric: str) -> None:
 
 def _draw(found: Cross, metric: str, out: Path) -> None:
     """Write the heat map."""
+    from dfad.report.groups import matrix as heat_map
     from dfad.report.style import png
 
     cells = zip(found.means, found.sds, strict=True)
-    texts = [[_percent(*cell) for cell in zip(means, sds, strict=True)] for means, sds in cells]
+    percent = is_share(metric)
+    texts = [[_cell(*cell, percent=percent) for cell in zip(means, sds, strict=True)] for means, sds in cells]
     title = "EER" if metric == "eer" else metric
-    drawn = import_module("dfad.report.groups").matrix(found.means, found.rows, found.columns, metric=title, text=texts)
+    title += " (%)" if percent else ""
+    drawn = heat_map(found.means, found.rows, found.columns, metric=title, text=texts)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_bytes(png(drawn))
@@ -114,8 +117,9 @@ def _draw(found: Cross, metric: str, out: Path) -> None:
     print(f"picture {out}", file=sys.stderr)
 
 
-def _percent(mean: float, sd: float) -> str:
+def _cell(mean: float, sd: float, *, percent: bool) -> str:
     """A cell of the picture, whose title names the unit."""
     if mean != mean:
         return "–"
-    return f"{100 * mean:.1f}" + (f" ± {100 * sd:.1f}" if sd == sd else "")
+    scale, digits = (100, 1) if percent else (1, 3)
+    return f"{scale * mean:.{digits}f}" + (f" ± {scale * sd:.{digits}f}" if sd == sd else "")

@@ -90,10 +90,10 @@ def matrix(
     """The metric by training set (rows) and test set (columns); light is low, a grey cell was not measured.
 
     Args:
-        values: in [0, 1]; NaN where there is none.
+        values: not negative; NaN where there is none.
         rows: names of the training sets.
         columns: names of the test sets.
-        metric: its name, for the colours.
+        metric: its name, for the title, and its unit if `text` has none.
         text: of each cell instead of its percent.
 
     Shape:
@@ -101,7 +101,7 @@ def matrix(
     """
     shares = np.asarray(values, dtype=np.float64).reshape(len(rows), len(columns))
     fig = figure(1.9 + 0.4 * max(len(rows), 1))
-    axes = panel(fig.subplots(), f"{safe(metric)} (%), light is low", x="tested on", y="trained on")
+    axes = panel(fig.subplots(), f"{safe(metric)}, light is low", x="tested on", y="trained on")
     axes.grid(False)
     if not shares.size:
         axes.set(xticks=[], yticks=[])
@@ -117,8 +117,8 @@ def matrix(
             corner = (column - 0.5, row - 0.5)
             axes.add_patch(Rectangle(corner, 1, 1, facecolor="#F2F2F2", edgecolor=FAINT, hatch="///", linewidth=0))
         axes.text(column, row, safe(words[row][column]), ha="center", va="center", fontsize=size, color=ink)
-    axes.set_xticks(range(len(columns)), [safe(name, 18) for name in columns])
-    axes.set_yticks(range(len(rows)), [safe(name, 18) for name in rows])
+    axes.set_xticks(range(len(columns)), [safe(name, 24) for name in columns])
+    axes.set_yticks(range(len(rows)), [safe(name, 28) for name in rows])
     if max(map(len, columns)) * len(columns) > 50:  # side by side they would run into each other
         for label in axes.get_xticklabels():
             label.set(rotation=35, ha="right", rotation_mode="anchor")

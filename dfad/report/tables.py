@@ -43,12 +43,13 @@ def share(value: float | None) -> str:
 
 def shown(key: str, value: float | None) -> str:
     """One metric as people read it."""
-    if _is_share(key):
+    if is_share(key):
         return share(value)
     return "n/a" if value is None else f"{value:.4f}"
 
 
-def _is_share(key: str) -> bool:
+def is_share(key: str) -> bool:
+    """Whether a metric is a share of clips, which people read in percent."""
     return key.split("/")[0].removesuffix("_at_val").removesuffix("_at_oracle") in SHARES
 
 
@@ -60,7 +61,7 @@ def shown_interval(key: str, ends: Sequence[float | None] | None) -> str:
     """
     if not ends or ends[0] is None or ends[1] is None:
         return ""
-    if _is_share(key):
+    if is_share(key):
         digits = 2 if ends[1] < 0.1 else 1
         return f"{100 * ends[0]:.{digits}f} … {100 * ends[1]:.{digits}f} %"
     return f"{shown(key, ends[0])} … {shown(key, ends[1])}"

@@ -76,10 +76,10 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     stored = run.read_config() if in_run else None
     options = EvaluationKnobs.read({**(stored.eval.plain() if stored else {}), **(config.eval or {})}, at="eval")
     data = _data(config, stored)
-    manifest = data.manifest(screen.watch(f"making {data.name}"))
-    own = in_run and (run.read_json("manifest.json") or {}).get("digest") == manifest.digest()
-    chosen = "all" if not own and SPLIT_NOTE in manifest.notes else config.split
-    manifest = _chosen(manifest, chosen)
+    whole = data.manifest(screen.watch(f"making {data.name}"))
+    own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
+    chosen = "all" if not own and SPLIT_NOTE in whole.notes else config.split
+    manifest = _chosen(whole, chosen)
     if not len(manifest):
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
@@ -102,8 +102,9 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         notes = [*manifest.notes]
         if in_run and not run.finished:
             notes.insert(0, "the run is not finished: its best checkpoint so far was scored")
-        if own and chosen in ("train", "all"):
-            notes.insert(0, "the detector was trained on clips that are scored here")
+        trained_on = whole if own else _trained_on(stored, data, whole)
+        if trained_on and (heard := _heard(table, trained_on)):
+            notes.insert(0, f"{heard} of {len(table)} clips that are scored here trained the detector, or chose it")
         about = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
         place.write_text("config.yaml", yaml.safe_dump({**about, "eval": options.plain()}, sort_keys=False))
         results = results_of({chosen: found}, options, choice, notes)
@@ -146,6 +147,19 @@ def follow(
     usable = _chosen(knobs.manifest(), chosen).without(skipped)
     rows = np.arange(len(usable))
     score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank.ready())
+
+
+def _trained_on(stored: TrainConfig | None, data: CorpusKnobs, now: Manifest) -> Manifest | None:
+    """The clips of the run, where another choice of the same ones is scored; None where nothing tells."""
+    if stored is None or stored.data.name != data.name:
+        return None
+    before = stored.data.manifest()
+    return before if before.root.resolve() == now.root.resolve() else None
+
+
+def _heard(table: ScoreTable, manifest: Manifest) -> int:
+    """How many of the scored clips are in training or validation of a manifest."""
+    return int(table.frame["id"].isin(manifest.frame.loc[manifest.frame["split"] != "test", "id"]).sum())
 
 
 def _chosen(manifest: Manifest, chosen: str) -> Manifest:
