@@ -75,7 +75,7 @@ def headline(judged: Judged) -> list[Headline]:
             continue
         ends = shown_interval(key, intervals.get(name))
         label = LABELS.get(key.removesuffix("_calibrated"), "balanced accuracy")
-        found.append(Headline(label, shown(key, values[name]), hint, f"95 %: {ends}" if ends else ""))
+        found.append(Headline(label, shown(key, values[name]), hint, ends))
     return found
 
 

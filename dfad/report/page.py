@@ -24,7 +24,7 @@ class Headline(NamedTuple):
         label: its name.
         value: in large type.
         hint: what it is, in a few words.
-        interval: where it may lie, such as "95 %: 1.2 to 3.4 %"; empty without one.
+        interval: where it may lie, 95 %, such as "1.2 … 3.4 %"; empty without one.
     """
 
     label: str

@@ -61,7 +61,9 @@ def write_report(folder: Path, judged: Judged, *, examples: Sequence[Example] | 
         Section("Configuration", text=(folder / "config.yaml").read_text()),
         Section("Environment", text=_plain(json.loads((folder / "environment.json").read_text()))),
     ]
-    return write_page(folder / "report.html", folder.name, judged, parts)
+    evaluation = folder.parent.name == "evals"
+    title = f"{folder.parents[1].name}: {folder.name}" if evaluation else folder.name
+    return write_page(folder / "report.html", title, judged, parts)
 
 
 def write_page(path: Path, title: str, judged: Judged, parts: Sequence[Section]) -> Path:

@@ -22,12 +22,21 @@ import yaml
 from rich.markup import escape
 
 from dfad.errors import ConfigError
+from dfad.metrics import DECISION_KEYS
 from dfad.training.loggers import WandbKnobs
 from dfad.training.mirror import HeardClip
 from dfad.training.runs import Run
 
 COLUMNS: list[Any] = ["id", "label", "attack", "score", "P(spoof)", "error", "audio", "features"]
-FILES = ("config.yaml", "environment.json", "manifest.json", "metrics.json", "curves.csv", "report.html")
+FILES = (
+    "config.yaml",
+    "environment.json",
+    "manifest.json",
+    "metrics.json",
+    "deployed.json",
+    "curves.csv",
+    "report.html",
+)
 WAITS_S = {"init_timeout": 30.0, "finish_timeout": 120.0}  # WANDB_INIT_TIMEOUT and WANDB_FINISH_TIMEOUT go before
 SYNC = "wandb sync --include-online --include-synced"  # also what was begun online, and cut off
 _NO_ANSWER = "Failed to execute API request: the service process is busy and did not respond in time."
@@ -97,10 +106,12 @@ class WandbBoard:
         import wandb
 
         folder = run.folder.resolve()
-        values = run.read_json("metrics.json")["values"]
-        self.run.summary.update({name: value for name, value in values.items() if value is not None})
+        results = run.read_json("metrics.json")
+        self.run.summary.update({name: value for name, value in results["values"].items() if value is not None})
         pictures = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(folder.glob("figures/*.png"))}
-        self.run.log(pictures | ({"worst_clips": _table(clips)} if clips else {}))
+        tables = {f"tables/by_{name}": _breakdown(parts) for name, parts in results["breakdowns"]["test"].items()}
+        tables |= {"tables/thresholds": _thresholds(results)}
+        self.run.log(pictures | tables | ({"worst_clips": _table(clips)} if clips else {}))
         scores = wandb.Artifact(f"scores-{_id(run)}", type="scores")
         for path in sorted(folder.glob("scores/*.csv")):
             scores.add_file(str(path), name=path.name, policy="immutable", skip_cache=True)
@@ -205,6 +216,33 @@ def _table(clips: Sequence[HeardClip]) -> Any:
         for clip in clips
     ]
     return wandb.Table(columns=COLUMNS, data=rows)
+
+
+def _breakdown(parts: Sequence[Mapping[str, Any]]) -> Any:
+    import wandb
+
+    names: list[Any] = ["value", "n_bona_fide", "n_spoof", "eer", "miss", "false_alarm"]
+    rows: list[Any] = [[*(part[name] for name in names), *part["interval"]] for part in parts]
+    return wandb.Table(columns=[*names, "eer low", "eer high"], data=rows)
+
+
+def _thresholds(results: Mapping[str, Any]) -> Any:
+    """The decisions on test at each threshold."""
+    import wandb
+
+    values = results["values"]
+    at = {"": 0.0, "_at_val": results["threshold"], "_at_oracle": values.get("test/eer_threshold")}
+    names: list[Any] = list(DECISION_KEYS)
+    rows: list[Any] = [
+        [
+            suffix.removeprefix("_at_") or "as trained",
+            threshold,
+            *(values.get(f"test/{name}{suffix}") for name in names),
+        ]
+        for suffix, threshold in at.items()
+        if threshold is not None
+    ]
+    return wandb.Table(columns=["chosen by", "threshold", *names], data=rows)
 
 
 def _id(run: Run) -> str:
