@@ -41,6 +41,7 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     """The test clips that the detector judged worst, as it heard them; their pictures go into `figures/worst/`."""
     import torch
 
+    from dfad.calibrate import p_spoof
     from dfad.clips import CLASS_NAMES, Label
     from dfad.deployed import Deployed
     from dfad.evaluation import worst
@@ -71,5 +72,7 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
         picture.write_bytes(png(heard(wave, features.squeeze(0).numpy(), rate)))
         wrong = (score >= threshold) != (label == Label.BONA_FIDE)
         error = ("false alarm", "miss")[label] if wrong else ""
-        found.append(HeardClip(id_, CLASS_NAMES[label], attack, float(score), error, wave, rate, picture))
+        ratio = deployed.calibrator(score) if deployed.calibrator else score
+        chance = float(p_spoof(ratio, deployed.prior))
+        found.append(HeardClip(id_, CLASS_NAMES[label], attack, float(score), chance, error, wave, rate, picture))
     return found

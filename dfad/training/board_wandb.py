@@ -14,7 +14,6 @@ import glob
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from math import exp
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -22,12 +21,10 @@ import yaml
 from rich.markup import escape
 
 from dfad.errors import ConfigError
-from dfad.metrics import DECISION_KEYS
 from dfad.training.loggers import WandbKnobs
 from dfad.training.mirror import HeardClip
 from dfad.training.runs import Run
 
-COLUMNS: list[Any] = ["id", "label", "attack", "score", "P(spoof)", "error", "audio", "features"]
 FILES = (
     "config.yaml",
     "environment.json",
@@ -105,13 +102,15 @@ class WandbBoard:
         """Send summary, figures, worst clips, scores, files, and the code if no commit says it."""
         import wandb
 
+        from dfad.training.wandb_tables import breakdown_table, clip_table, threshold_table
+
         folder = run.folder.resolve()
         results = run.read_json("metrics.json")
         self.run.summary.update({name: value for name, value in results["values"].items() if value is not None})
         pictures = {f"figures/{path.stem}": wandb.Image(str(path)) for path in sorted(folder.glob("figures/*.png"))}
-        tables = {f"tables/by_{name}": _breakdown(parts) for name, parts in results["breakdowns"]["test"].items()}
-        tables |= {"tables/thresholds": _thresholds(results)}
-        self.run.log(pictures | tables | ({"worst_clips": _table(clips)} if clips else {}))
+        tables = {f"tables/by_{name}": breakdown_table(parts) for name, parts in results["breakdowns"]["test"].items()}
+        tables |= {"tables/thresholds": threshold_table(results)}
+        self.run.log(pictures | tables | ({"worst_clips": clip_table(clips)} if clips else {}))
         scores = wandb.Artifact(f"scores-{_id(run)}", type="scores")
         for path in sorted(folder.glob("scores/*.csv")):
             scores.add_file(str(path), name=path.name, policy="immutable", skip_cache=True)
@@ -202,47 +201,6 @@ def _trouble(*, verify: bool) -> str | None:
     except wandb.errors.AuthenticationError as error:
         return _first_line(error).replace(_NO_ANSWER, "no answer")
     return None if known else "there is no API key; wandb login stores one"
-
-
-def _table(clips: Sequence[HeardClip]) -> Any:
-    import wandb
-
-    rows: list[Any] = [
-        [
-            *(clip.id, clip.label, clip.attack, clip.score, 1 / (1 + exp(min(clip.score, 700.0))), clip.error),
-            wandb.Audio(clip.wave, sample_rate=clip.sample_rate),
-            wandb.Image(str(clip.picture)),
-        ]
-        for clip in clips
-    ]
-    return wandb.Table(columns=COLUMNS, data=rows)
-
-
-def _breakdown(parts: Sequence[Mapping[str, Any]]) -> Any:
-    import wandb
-
-    names: list[Any] = ["value", "n_bona_fide", "n_spoof", "eer", "miss", "false_alarm"]
-    rows: list[Any] = [[*(part[name] for name in names), *part["interval"]] for part in parts]
-    return wandb.Table(columns=[*names, "eer low", "eer high"], data=rows)
-
-
-def _thresholds(results: Mapping[str, Any]) -> Any:
-    """The decisions on test at each threshold."""
-    import wandb
-
-    values = results["values"]
-    at = {"": 0.0, "_at_val": results["threshold"], "_at_oracle": values.get("test/eer_threshold")}
-    names: list[Any] = list(DECISION_KEYS)
-    rows: list[Any] = [
-        [
-            suffix.removeprefix("_at_") or "as trained",
-            threshold,
-            *(values.get(f"test/{name}{suffix}") for name in names),
-        ]
-        for suffix, threshold in at.items()
-        if threshold is not None
-    ]
-    return wandb.Table(columns=["chosen by", "threshold", *names], data=rows)
 
 
 def _id(run: Run) -> str:

@@ -32,6 +32,7 @@ class HeardClip:
         label: its class.
         attack: that made it; empty for bona fide.
         score: log-odds of bona fide.
+        p_spoof: calibrated, where the run is.
         error: `miss`, `false alarm`, or nothing if the decision was right.
         wave: the crop. Shape: (samples,) in [-1, 1].
         sample_rate: of the crop, Hz.
@@ -42,6 +43,7 @@ class HeardClip:
     label: str
     attack: str
     score: float
+    p_spoof: float
     error: str
     wave: np.ndarray
     sample_rate: int
