@@ -80,8 +80,7 @@ def command(
     )
     found = scored(scores, labels=labels, polarity=polarity, validation=validation)  # type: ignore[arg-type]
     deployed = deploy(found.validation, options)
-    watch = untold if as_json else Bar("intervals", "resamples")  # stdout is for the numbers alone
-    whole = evaluate(found.table, options, deployed, progress=watch)
+    whole = evaluate(found.table, options, deployed, watch=(lambda *task: untold) if as_json else Bar)  # JSON alone
     results = results_of({SPLIT: whole}, options, deployed)
     if as_json:
         print(json.dumps(_flat(results), indent=1, ensure_ascii=False))

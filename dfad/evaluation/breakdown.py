@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
+import pandas as pd
 
 from dfad.clips import Label
 from dfad.errors import ConfigError, MetricError, did_you_mean
 from dfad.evaluation.units import LEAST, Unit, is_known
 from dfad.metrics import decisions, eer
-from dfad.metrics.bootstrap import Interval, cluster_count, distributions, interval, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, cluster_count, distributions, interval, untold, zero_errors_bound
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
 
@@ -26,10 +28,12 @@ class Slice:
 
     Attributes:
         value: of the column.
-        n_bona_fide, n_spoof: clips.
+        n_bona_fide: clips.
+        n_spoof: clips.
         eer: equal error rate of just these clips.
+        miss: share of bona fide clips that are rejected at the deployed threshold.
+        false_alarm: share of spoof clips that pass at it.
         interval: 95 % interval of the EER.
-        miss, false_alarm: at the deployed threshold.
         unit: what was drawn for the interval.
         note: why something is missing.
     """
@@ -53,7 +57,13 @@ def usual_columns(table: ScoreTable) -> tuple[str, ...]:
 
 
 def breakdown(
-    table: ScoreTable, column: str, *, threshold: float = 0.0, unit: Unit | None = None, resamples: int = 0
+    table: ScoreTable,
+    column: str,
+    *,
+    threshold: float = 0.0,
+    unit: Unit | None = None,
+    resamples: int = 0,
+    progress: Callable[[int, int], None] = untold,
 ) -> tuple[Slice, ...]:
     """Results by the values of a column, the highest EER first.
 
@@ -66,48 +76,54 @@ def breakdown(
         threshold: the deployed one.
         unit: what is drawn for intervals; where a slice has fewer than ten of them, clips are.
         resamples: for intervals, of the 100 worst slices; 0: none.
+        progress: is told how many slices have their interval.
 
     Raises:
         ConfigError: if the table has no such column.
     """
     if column not in table.frame:
         raise ConfigError(f"no column {column!r} to break down by; {did_you_mean(column, list(table.frame.columns))}")
-    values = table.frame[column].astype(str).fillna("").to_numpy(object)
+    of_clip, values = pd.factorize(table.frame[column].astype(str).fillna(""), sort=True)
     bona_fide = table.labels == Label.BONA_FIDE
+    found = []
+    for code, value in enumerate(values):
+        if column == "attack" and value == "":
+            continue
+        rows = np.flatnonzero((of_clip == code) | (bona_fide if column == "attack" else False))
+        found.append((part(table, rows, name=str(value) or "(none)", threshold=threshold), rows))
+    found.sort(key=lambda pair: _badness(pair[0]))
+    if not unit or not resamples:
+        return tuple(piece for piece, _ in found)
     slices = []
-    for value in sorted(set(values[~bona_fide]) - {""} if column == "attack" else set(values)):
-        rows = np.flatnonzero((values == value) | (bona_fide if column == "attack" else False))
-        slices.append((part(table, rows, name=value or "(none)", threshold=threshold), rows))
-    slices.sort(key=lambda pair: _badness(pair[0]))
-    wanted = resamples if unit else 0
-    return tuple(
-        with_interval(found, table, rows, unit, wanted) if unit and at < MOST_INTERVALS else found
-        for at, (found, rows) in enumerate(slices)
-    )
+    for at, (piece, rows) in enumerate(found):
+        slices.append(with_interval(piece, table, rows, unit, resamples) if at < MOST_INTERVALS else piece)
+        progress(at + 1, len(found))
+    return tuple(slices)
+
+
+def group(table: ScoreTable, attacks: Sequence[str]) -> np.ndarray:
+    """The rows of some attacks and of all bona fide clips. Shape: (rows,) int64."""
+    bona_fide = table.labels == Label.BONA_FIDE
+    return np.flatnonzero(bona_fide | table.frame["attack"].isin(list(attacks)).to_numpy(bool))
 
 
 def part(table: ScoreTable, rows: np.ndarray, *, name: str, threshold: float = 0.0) -> Slice:
     """What some rows of a table show; what is not defined is NaN with the reason."""
     scores, labels = table.scores[rows], table.labels[rows]
-    rate, note = nan, ""
-    try:
-        rate = eer(scores, labels)[0]
-        at = decisions(scores, labels, threshold)
-    except MetricError as error:
-        note = str(error).split(":")[0]
-        at = (
-            {"miss": nan, "false_alarm": nan}
-            if not len(rows) or np.isnan(scores).any()
-            else decisions(scores, labels, threshold)
-        )
     real = int(labels.sum())
-    return Slice(name, real, len(rows) - real, rate, at["miss"], at["false_alarm"], note=note)
+    piece = Slice(name, real, len(rows) - real, nan, nan, nan)
+    try:
+        at = decisions(scores, labels, threshold)
+        piece = replace(piece, miss=at["miss"], false_alarm=at["false_alarm"])
+        return replace(piece, eer=eer(scores, labels)[0])
+    except MetricError as error:
+        return replace(piece, note=str(error).split(":")[0])
 
 
-def with_interval(found: Slice, table: ScoreTable, rows: np.ndarray, unit: Unit, resamples: int) -> Slice:
+def with_interval(piece: Slice, table: ScoreTable, rows: np.ndarray, unit: Unit, resamples: int) -> Slice:
     """The slice with the 95 % interval of its EER."""
-    if isnan(found.eer) or not resamples:
-        return found
+    if isnan(piece.eer) or not resamples:
+        return piece
     scores, labels = table.scores[rows], table.labels[rows]
     clusters = None if unit.clusters is None else unit.clusters[rows]
     count, name = cluster_count(labels == 1, clusters), unit.name
@@ -115,12 +131,12 @@ def with_interval(found: Slice, table: ScoreTable, rows: np.ndarray, unit: Unit,
         clusters, count, name = None, cluster_count(labels == 1), "clip"
     (drawn,) = distributions([Weighted(scores, labels, ("eer",))], labels, clusters, resamples=resamples)
     between = interval(drawn["eer"], count)
-    if found.eer == 0 and between.high == 0:
+    if piece.eer == 0 and between.high == 0:
         between = Interval(0.0, zero_errors_bound(count))
-    return Slice(**{**found.__dict__, "interval": between, "unit": name})
+    return replace(piece, interval=between, unit=name)
 
 
-def _badness(found: Slice) -> tuple[float, float, str]:
+def _badness(piece: Slice) -> tuple[float, float, str]:
     """Sorts the highest EER first; slices without one follow by their errors at the threshold."""
-    errors = max(0.0 if isnan(rate) else rate for rate in (found.miss, found.false_alarm))
-    return (1.0 if isnan(found.eer) else -found.eer, -errors, found.value)
+    errors = max(0.0 if isnan(rate) else rate for rate in (piece.miss, piece.false_alarm))
+    return (1.0 if isnan(piece.eer) else -piece.eer, -errors, piece.value)

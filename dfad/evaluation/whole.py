@@ -8,19 +8,21 @@ from math import isnan, nan
 
 import numpy as np
 
-from dfad.clips import Label
 from dfad.deployed import Deployed
-from dfad.evaluation.breakdown import Slice, breakdown, part, usual_columns, with_interval
+from dfad.errors import MetricError
+from dfad.evaluation.breakdown import Slice, breakdown, group, part, usual_columns, with_interval
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
 from dfad.metrics.bootstrap import Interval, distributions, interval, untold, zero_errors_bound
+from dfad.metrics.pairs import pairs
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
 
 CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
 FEW_CLIPS = 30
+Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
 ERRORS_AT_ZERO = ("eer", "miss", "false_alarm")
 
@@ -52,7 +54,7 @@ def evaluate(
     deployed: Deployed = NOTHING,
     *,
     known_attacks: Iterable[str] = (),
-    progress: Callable[[int, int], None] = untold,
+    watch: Watch = lambda *task: untold,
 ) -> Evaluation:
     """Compute the metrics of a table.
 
@@ -61,58 +63,74 @@ def evaluate(
         options: of the evaluation; threshold and calibrator are in `deployed` already.
         deployed: what validation chose, for the metrics `…_at_val` and `…_calibrated`.
         known_attacks: the attacks that training had; with none, seen and unseen are not told apart.
-        progress: is told how far the resampling of the whole table is.
+        watch: a task's name and its unit → who is told of it (done, of all); resampling takes a while.
 
     Raises:
         ConfigError: for a column that the table does not have.
     """
-    threshold = deployed.threshold
-    whole = summary(table.scores, table.labels, threshold=threshold)
-    values, notes = dict(whole.values), list(whole.notes)
-    values |= {"threshold_at_val": threshold} if threshold is not None else {}
-    systems = _systems(table, deployed, values)
+    whole = summary(table.scores, table.labels, threshold=deployed.threshold)
+    values = {**whole.values, **_calibrated(table, deployed)}
+    if deployed.threshold is not None:
+        values["threshold_at_val"] = deployed.threshold
     unit = unit_of(table, options.cluster) if len(table) else None
-    intervals: dict[str, Interval] = {}
-    if unit and options.resamples and systems:
-        drawn = distributions(
-            list(systems.values()), table.labels, unit.clusters, resamples=options.resamples, progress=progress
-        )
-        spread = {f"{name}{suffix}": v for suffix, part in zip(systems, drawn, strict=True) for name, v in part.items()}
-        intervals = {name: _interval(name, values[name], spread[name], unit.count) for name in spread}
-        notes += [unit.note] if unit.note else []
-
-    def slices(column: str) -> tuple[Slice, ...]:
-        return breakdown(table, column, threshold=threshold or 0.0, unit=unit, resamples=options.resamples)
-
+    intervals = _intervals(table, options, deployed, values, unit, watch) if unit else {}
     columns = usual_columns(table) if options.by is None else options.by
-    breakdowns = {column: slices(column) for column in dict.fromkeys((*columns,))}
+    breakdowns = {
+        column: breakdown(
+            table,
+            column,
+            threshold=deployed.threshold or 0.0,
+            unit=unit,
+            resamples=options.resamples,
+            progress=watch(f"intervals by {column}", "values"),
+        )
+        for column in columns
+    }
     of_attacks = breakdowns.get("attack") or breakdown(table, "attack")
-    groups = [*_seen_and_unseen(table, set(known_attacks), unit, options.resamples), *of_attacks]
-    for group in groups:
-        values[f"eer/{group.value}"] = group.eer
-        if not isnan(group.interval.low):
-            intervals[f"eer/{group.value}"] = group.interval
-    notes += _warnings(values, deployed)
-    return Evaluation(values, tuple(notes), intervals, unit if intervals else None, breakdowns)
+    for piece in (*_seen_and_unseen(table, set(known_attacks), unit, options.resamples), *of_attacks):
+        values[f"eer/{piece.value}"] = piece.eer
+        if not isnan(piece.interval.low):
+            intervals[f"eer/{piece.value}"] = piece.interval
+    said = [unit.note] if unit and unit.note and intervals else []
+    notes = (*whole.notes, *said, *_warnings(values, deployed))
+    return Evaluation(values, notes, intervals, unit if intervals else None, breakdowns)
 
 
-def _systems(table: ScoreTable, deployed: Deployed, values: dict[str, float]) -> dict[str, Weighted]:
-    """What is resampled, by the suffix of its metrics: the scores, and the ratios that calibration makes of them.
+def _calibrated(table: ScoreTable, deployed: Deployed) -> dict[str, float]:
+    """What the calibrated scores are worth; nothing without a calibrator, NaN where it cannot be told."""
+    if not deployed.calibrator:
+        return {}
+    try:
+        s, bona_fide = pairs(table.scores, table.labels)
+    except MetricError:
+        return {f"{name}_calibrated": nan for name in CALIBRATED}
+    return {f"{name}_calibrated": metric(deployed.calibrator(s), bona_fide) for name, metric in CALIBRATED.items()}
 
-    Adds the calibrated metrics to `values`.
-    """
+
+def _intervals(
+    table: ScoreTable, options: EvaluationKnobs, deployed: Deployed, values: dict[str, float], unit: Unit, watch: Watch
+) -> dict[str, Interval]:
+    """Intervals of the whole table, of what has a value."""
+    if not options.resamples or isnan(values["accuracy"]):
+        return {}
     scores, labels = table.scores, table.labels
     thresholds = {"": 0.0} | ({} if deployed.threshold is None else {"_at_val": deployed.threshold})
-    if isnan(values["accuracy"]):
-        return {}
-    if isnan(values["eer"]):  # one class: errors at a threshold are all there is
-        return {"": Weighted(scores, labels, (), thresholds)}
-    systems = {"": Weighted(scores, labels, tuple(WEIGHTED), thresholds)}
-    if deployed.calibrator:
-        ratios = deployed.calibrator(scores)
-        values |= {f"{name}_calibrated": metric(ratios, labels) for name, metric in CALIBRATED.items()}
-        systems["_calibrated"] = Weighted(ratios, labels, tuple(CALIBRATED))
-    return systems
+    one_class = isnan(values["eer"])  # errors at a threshold are all there is
+    systems = {"": Weighted(scores, labels, () if one_class else tuple(WEIGHTED), thresholds)}
+    if deployed.calibrator and not one_class:
+        systems["_calibrated"] = Weighted(deployed.calibrator(scores), labels, tuple(CALIBRATED))
+    drawn = distributions(
+        list(systems.values()),
+        labels,
+        unit.clusters,
+        resamples=options.resamples,
+        progress=watch("intervals", "resamples"),
+    )
+    return {
+        f"{name}{suffix}": _interval(name, values[f"{name}{suffix}"], spread, unit.count)
+        for suffix, of_system in zip(systems, drawn, strict=True)
+        for name, spread in of_system.items()
+    }
 
 
 def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Interval:
@@ -129,16 +147,13 @@ def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Inte
 
 
 def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resamples: int) -> list[Slice]:
-    attacks = table.frame["attack"].astype(str).to_numpy(object)
-    bona_fide = table.labels == Label.BONA_FIDE
-    there = set(attacks[~bona_fide]) - {""}
-    groups = {"seen": there & known, "unseen": there - known} if known else {}
+    there = set(table.frame["attack"].unique()) - {""}
     found = []
-    for name, members in groups.items():
+    for name, members in {"seen": there & known, "unseen": there - known}.items() if known else ():
         if members:
-            rows = np.flatnonzero(bona_fide | np.isin(attacks, list(members)))
-            group = part(table, rows, name=name)
-            found.append(with_interval(group, table, rows, unit, resamples) if unit else group)
+            rows = group(table, sorted(members))
+            piece = part(table, rows, name=name)
+            found.append(with_interval(piece, table, rows, unit, resamples) if unit else piece)
     return found
 
 

@@ -97,8 +97,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         else:
             place.clear()
             table = _score(config, checkpoint, data, manifest, chosen, place, screen)
-        watch = screen.watch("intervals", "resamples")
-        found = evaluate(table, options, choice, known_attacks=checkpoint.knobs.attacks, progress=watch)
+        found = evaluate(table, options, choice, known_attacks=checkpoint.knobs.attacks, watch=screen.watch)
         notes = [*manifest.notes]
         if in_run and not run.finished:
             notes.insert(0, "the run is not finished: its best checkpoint so far was scored")

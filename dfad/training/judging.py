@@ -37,11 +37,10 @@ def judge(
         ConfigError: for a column that the scores do not have.
     """
     deployed = deploy(tables["val"], options)
-    watch = screen.watch("intervals", "resamples")
     briefly = options.model_copy(update={"resamples": 0, "by": ()})
     found = {  # what validation chose would be flattered by it, so it is not judged at its own threshold
         "val": evaluate(tables["val"], briefly, known_attacks=attacks),
-        "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, progress=watch),
+        "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
     store_results(run, deployed, results_of(found, options, deployed, notes))
 
