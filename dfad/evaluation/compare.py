@@ -149,6 +149,7 @@ def in_words(found: Comparison, names: tuple[str, str]) -> list[str]:
         )
     else:
         lines.append("at their thresholds they are right and wrong on the same clips")
+    lines.append("another seed of either may score otherwise: to compare recipes, train several and see dfad runs")
     return lines
 
 

@@ -150,10 +150,11 @@ def _metrics(judged: Judged) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
 
 def _decisions(judged: Judged, pictures: Mapping[str, bytes]) -> Section:
     names = threshold_names(judged.results, judged.split)
+    lacking = "" if judged.deployed.threshold is not None else " Validation has chosen none here."
     return Section(
-        "Decisions at three thresholds",
+        "Decisions at three thresholds" if not lacking else "Decisions at two thresholds",
         "A clip whose score is at or above the threshold passes as bona fide. The oracle looked at the answers: it is "
-        "there for comparison, and no detector that is used can have it.",
+        f"there for comparison, and no detector that is used can have it.{lacking}",
         table=threshold_table(judged.results, judged.split),
         figures=[
             (name, pictures[file], f"confusion matrix, threshold {name}")

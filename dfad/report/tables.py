@@ -9,6 +9,7 @@ Rows = list[tuple[str, ...]]
 
 METRICS = {  # key in metrics.json → what people read
     "eer": "EER",
+    "eer_asvspoof": "EER, as ASVspoof counts ties",
     "eer/seen": "EER, attacks seen in training",
     "eer/unseen": "EER, attacks not seen in training",
     "auroc": "AUROC",
@@ -29,7 +30,7 @@ DECISIONS = {
 }
 BREAKDOWN_HEADER = ("", "clips", "EER", "95 % interval", "miss", "false alarm")
 RULES = {"eer": "equal errors", "min_dcf": "least cost"}
-SHARES = ("eer", *DECISIONS)  # shown in percent; F1 too, as it stands beside accuracy
+SHARES = ("eer", "eer_asvspoof", *DECISIONS)  # shown in percent; F1 too, as it stands beside accuracy
 
 
 def share(value: float | None) -> str:
