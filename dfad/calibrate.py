@@ -40,7 +40,7 @@ class Calibrator(Knobs):
             - scores: (clips,) log-odds of bona fide; labels: (clips,) 1 = bona fide, 0 = spoof.
 
         Raises:
-            MetricError: one class only, a score that is no finite number, or scores that are the wrong way round.
+            MetricError: one class only, an infinite score, scores that are all the same, or the wrong way round.
         """
         raise NotImplementedError
 
@@ -180,6 +180,8 @@ def _finite_pairs(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
     s, bona_fide = pairs(scores, labels)
     if not np.isfinite(s).all():
         raise MetricError("an infinite score cannot be calibrated")
+    if np.ptp(s) == 0:
+        raise MetricError(f"every score is {s[0]:g}, so there is nothing to calibrate")
     return s, bona_fide
 
 

@@ -337,7 +337,9 @@ def test_one_class_still_has_the_rates_that_need_one_only():
 
 def test_summary_keys():
     values = m.summary(*SIX).values
-    assert list(values) == [*m.SCORE_KEYS, "n_bona_fide", "n_spoof", *m.DECISION_KEYS]
+    at_oracle = [f"{key}_at_oracle" for key in m.DECISION_KEYS]
+    assert list(values) == [*m.SCORE_KEYS, "n_bona_fide", "n_spoof", *m.DECISION_KEYS, *at_oracle]
+    assert [values[key] for key in at_oracle] == list(m.decisions(*SIX, values["eer_threshold"]).values())
     assert all(isinstance(value, float) for value in values.values())
     assert f"{m.DECISION_KEYS[0]}_at_val" in m.summary(*SIX, threshold=1.0).values
     assert "threshold chosen on validation is NaN" in m.summary(*SIX, threshold=nan).notes[0]

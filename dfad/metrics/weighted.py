@@ -45,7 +45,9 @@ class Weighted:
         self.real = bona_fide[self.order].astype(np.float64)
         self.last = np.flatnonzero(np.append(self.scores[1:] != self.scores[:-1], True))  # of each distinct score
         self.metrics = {name: WEIGHTED[name] for name in metrics}
-        self.cost = np.logaddexp(0, np.where(self.real == 1, -self.scores, self.scores)) / log(2)
+        cost = np.logaddexp(0, np.where(self.real == 1, -self.scores, self.scores)) / log(2)
+        self.endless = np.isinf(cost)  # kept apart, as 0 times infinity would be NaN
+        self.cost = np.where(self.endless, 0, cost)
         # the point of the curve at which clips below the threshold are rejected
         self.cuts = {
             suffix: int(np.searchsorted(self.scores[self.last], at)) for suffix, at in (thresholds or {}).items()
@@ -119,7 +121,8 @@ class _Curve:
     def cllr(self) -> Floats:
         # einsum, as the threads of a BLAS wait for each other on a busy machine
         real, both = (np.einsum("tc,c->t", part, self.fixed.cost) for part in (self.real, self.both))
-        return (real / self.all_real + (both - real) / self.all_spoof) / 2
+        cost = (real / self.all_real + (both - real) / self.all_spoof) / 2
+        return np.where((self.both[:, self.fixed.endless] > 0).any(axis=1), np.inf, cost)
 
     def min_cllr(self) -> Floats:
         pairs_of = zip(np.diff(self.below), np.diff(self.caught), strict=True)
