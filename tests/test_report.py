@@ -99,7 +99,7 @@ def test_det_marks_the_eer_and_says_why_a_curve_is_missing():
 
 
 def test_roc_tells_the_area_below_the_curve():
-    assert "cnn: AUROC 75.00%" in texts(figures.roc({"cnn": ([3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0])}))
+    assert "cnn: AUROC 0.7500" in texts(figures.roc({"cnn": ([3.0, 1.0, 2.0, 0.0], [1, 1, 0, 0])}))
 
 
 @pytest.mark.parametrize("draw", [figures.det, figures.roc])

@@ -17,6 +17,7 @@ import soundfile
 import torch
 
 import dfad
+from dfad.deployed import Deployed
 from dfad.errors import AudioError, RunError
 from dfad.frontends import LogMelKnobs
 from dfad.networks.cnn import CNNKnobs
@@ -61,6 +62,13 @@ def give_score(scorer: Scorer, score: float, monkeypatch: pytest.MonkeyPatch) ->
     return scorer(noise(), RATE)
 
 
+def run_folder(checkpoint: Path, folder: Path, deployed: str | None = None) -> None:
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints/best.ckpt").write_bytes(checkpoint.read_bytes())
+    if deployed is not None:
+        (folder / "deployed.json").write_bytes(deployed.encode("latin-1"))
+
+
 def lone_line(error: pytest.ExceptionInfo[RunError]) -> str:
     assert "Traceback" not in str(error.value)
     return str(error.value).splitlines()[0]
@@ -96,7 +104,7 @@ def test_p_spoof_of_a_moderate_score(scorer, monkeypatch):
 
 @pytest.mark.parametrize(("score", "verdict"), [(0.5, "bona-fide"), (0.499, "spoof"), (0.501, "bona-fide")])
 def test_the_verdict_falls_at_the_threshold(checkpoint, monkeypatch, score, verdict):
-    result = give_score(Scorer(Checkpoint.read(checkpoint), threshold=0.5), score, monkeypatch)
+    result = give_score(Scorer(Checkpoint.read(checkpoint), Deployed(threshold=0.5)), score, monkeypatch)
     assert (result.verdict, result.threshold) == (verdict, 0.5)
 
 
@@ -303,27 +311,38 @@ def test_code_in_a_checkpoint_never_runs(tmp_path, where):
 # --- what it is made of --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("values", "threshold"), [({"val/eer_threshold": 1.5}, 1.5), ({"val/eer_threshold": None}, 0)])
-def test_a_run_brings_its_threshold(checkpoint, tmp_path, values, threshold):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints/best.ckpt").write_bytes(checkpoint.read_bytes())
-    (tmp_path / "metrics.json").write_text(json.dumps({"format": 1, "values": values}))
-    assert dfad.load(tmp_path).threshold == threshold
+@pytest.mark.parametrize("threshold", [1.5, None])
+def test_a_run_brings_its_threshold(checkpoint, tmp_path, threshold):
+    run_folder(checkpoint, tmp_path, json.dumps(Deployed(threshold=threshold).plain()))
+    assert dfad.load(tmp_path).judge(0.0).threshold == (threshold or 0.0)
 
 
-def test_an_unfinished_run_has_the_threshold_0(checkpoint, tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints/best.ckpt").write_bytes(checkpoint.read_bytes())
-    assert dfad.load(str(tmp_path)).threshold == 0
+def test_an_unfinished_run_has_the_threshold_0_and_is_raw(checkpoint, tmp_path):
+    run_folder(checkpoint, tmp_path)
+    result = dfad.load(str(tmp_path)).judge(1.5)
+    assert (result.threshold, result.calibrated, result.score) == (0, False, 1.5)
 
 
-@pytest.mark.parametrize("text", ["", "{", "{}", "[]", '{"values": []}'])
-def test_damaged_results_are_refused(checkpoint, tmp_path, text):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints/best.ckpt").write_bytes(checkpoint.read_bytes())
-    (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(RunError, match="is damaged; give a checkpoint"):
+DAMAGED = [
+    *("", "{", "[]", "null", "7", '"eer"', "\xff", '{"threshold": "high"}', '{"threshold": NaN}', '{"prior": 2}'),
+    *('{"calibrator": {"name": "magic"}}', '{"calibrator": {"name": "logistic", "slope": -1, "offset": 0}}'),
+    *('{"calibrator": {"name": "isotonic", "scores": [], "ratios": []}}', '{"news": 1}'),
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED)
+def test_damaged_choices_of_validation_are_refused(checkpoint, tmp_path, text):
+    run_folder(checkpoint, tmp_path, text)
+    with pytest.raises(RunError, match=r"deployed\.json is damaged or missing; type the command of the training again"):
         dfad.load(tmp_path)
+
+
+def test_results_without_the_choices_of_validation_are_refused(checkpoint, tmp_path):
+    run_folder(checkpoint, tmp_path)
+    (tmp_path / "metrics.json").write_text('{"format": 1, "values": {"val/eer_threshold": 1.5}}')
+    with pytest.raises(RunError, match=r"give a bare checkpoint"):
+        dfad.load(tmp_path)
+    assert not dfad.load(tmp_path / "checkpoints" / "best.ckpt").judge(0.0).calibrated
 
 
 def test_scoring_needs_neither_lightning_nor_hydra_nor_wandb(checkpoint, tmp_path, scorer):

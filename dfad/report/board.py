@@ -22,7 +22,7 @@ METRICS = ("val/cllr", "val/eer", "test/eer")  # those that are shown first; val
 FACTS = ("run", "status", "error", "when", "epochs", "clips")
 COUNTS = ("seeds", "groups")  # columns of the tables of means
 FREE = (  # options that cannot change a run's numbers, as the typed options mark them
-    *("runs", "force", "logger", "augment"),  # `augment` is the name of a preset, not what it does
+    *("runs", "force", "logger", "eval", "augment"),  # `augment` is the name of a preset, not what it does
     *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction", "trainer.keep_frozen"),
 )
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
@@ -74,7 +74,7 @@ def option_names(frame: pd.DataFrame) -> list[str]:
 
 def is_free(name: str) -> bool:
     """Whether an option cannot change a run's numbers."""
-    return name in FREE or name.startswith("logger.")
+    return name in FREE or name.startswith(("logger.", "eval."))
 
 
 def differing(frame: pd.DataFrame) -> list[str]:
