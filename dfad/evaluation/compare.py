@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,9 @@ def in_words(found: Comparison, names: tuple[str, str]) -> list[str]:
         f"the difference is {100 * found.difference:+.2f} points, 95 % interval "
         f"{100 * found.interval.low:+.2f} … {100 * found.interval.high:+.2f}, p = {_p(found.p_eer)}"
     ]
-    if found.differs:
+    if isnan(found.interval.low):
+        lines.append("the class that has fewer is a single cluster, so nothing tells chance from difference")
+    elif found.differs:
         better, worse = (a, b) if found.difference < 0 else (b, a)
         lines.append(f"{better} is better than {worse} by more than chance would explain")
     else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from dfad.errors import MetricError
+from dfad.errors import ConfigError, MetricError, did_you_mean
 from dfad.evaluation.thresholds import parse_rule
 from dfad.knobs import Knobs
 from dfad.metrics.bootstrap import RESAMPLES
@@ -40,3 +41,18 @@ class EvaluationKnobs(Knobs):
         except MetricError as error:
             raise ValueError(str(error)) from None
         return rule
+
+    def require_columns(self, columns: Iterable[str]) -> None:
+        """Refuse options that name a column which clips do not have, before they are scored.
+
+        Raises:
+            ConfigError: naming the option and the column.
+        """
+        known = ["score", *columns]
+        if self.cluster not in (None, "clip", *known):
+            assert self.cluster is not None
+            there = ["clip", *known]
+            raise ConfigError(f"eval.cluster={self.cluster}: no such column; {did_you_mean(self.cluster, there)}")
+        for name in self.by or ():
+            if name not in known:
+                raise ConfigError(f"eval.by=[{name}]: no such column; {did_you_mean(name, known)}")

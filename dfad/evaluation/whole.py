@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import isnan, nan
-
-import numpy as np
+from math import isinf, isnan, nan
 
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.breakdown import Slice, breakdown, group, part, usual_columns, with_interval
+from dfad.evaluation.intervals import interval_of
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
-from dfad.metrics.bootstrap import Interval, distributions, interval, untold, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, distributions, untold
 from dfad.metrics.pairs import pairs
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
@@ -24,7 +23,7 @@ CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
 FEW_CLIPS = 30
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
-ERRORS_AT_ZERO = ("eer", "miss", "false_alarm")
+GROUPS = ("seen", "unseen")
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Evaluation:
     Attributes:
         values: the keys of `dfad.metrics.Summary`; beside them `threshold_at_val`, `cllr_calibrated`,
             `act_dcf_calibrated`, `eer/seen` and `eer/unseen` (attacks that training had, and had not) and
-            `eer/<attack>`, each of those against every bona fide clip.
+            `eer/<attack>`, each of those against every bona fide clip; an attack called `seen` or `unseen` is in
+            `breakdowns` only.
         notes: reasons and warnings in plain words.
         intervals: 95 %, by the key of the value.
         unit: what was drawn for the intervals; None without intervals.
@@ -87,7 +87,8 @@ def evaluate(
         for column in columns
     }
     of_attacks = breakdowns.get("attack") or breakdown(table, "attack")
-    for piece in (*_seen_and_unseen(table, set(known_attacks), unit, options.resamples), *of_attacks):
+    attacks = [piece for piece in of_attacks if piece.value not in GROUPS]
+    for piece in (*attacks, *_seen_and_unseen(table, set(known_attacks), unit, options.resamples)):
         values[f"eer/{piece.value}"] = piece.eer
         if not isnan(piece.interval.low):
             intervals[f"eer/{piece.value}"] = piece.interval
@@ -127,23 +128,10 @@ def _intervals(
         progress=watch("intervals", "resamples"),
     )
     return {
-        f"{name}{suffix}": _interval(name, values[f"{name}{suffix}"], spread, unit.count)
+        f"{name}{suffix}": interval_of(name, values[f"{name}{suffix}"], spread, unit.count)
         for suffix, of_system in zip(systems, drawn, strict=True)
         for name, spread in of_system.items()
     }
-
-
-def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Interval:
-    """The interval; where every resample agrees, as with no errors, what is known of an error rate without any."""
-    between = interval(drawn, clusters)
-    if between.low != between.high:
-        return between
-    base = name.removesuffix("_at_val")
-    if base in ERRORS_AT_ZERO and value == 0:
-        return Interval(0.0, zero_errors_bound(clusters))
-    if base in ("accuracy", "balanced_accuracy") and value == 1:
-        return Interval(1 - zero_errors_bound(clusters), 1.0)
-    return Interval(nan, nan)
 
 
 def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resamples: int) -> list[Slice]:
@@ -170,12 +158,14 @@ def _warnings(values: dict[str, float], deployed: Deployed) -> list[str]:
             "not one error: intervals of error rates end where no error in so many tries would still be likely"
         )
     miss, false_alarm = (values.get(f"{name}_at_val", nan) for name in ("miss", "false_alarm"))
-    if (miss + false_alarm) / 2 - values["eer"] > 0.05:
+    name, promised = parse_rule(deployed.rule)
+    if name == "eer" and (miss + false_alarm) / 2 - values["eer"] > 0.05:
         notes.append(
             f"the threshold chosen on validation does not carry over: {miss:.1%} of bona fide clips are rejected and "
             f"{false_alarm:.1%} of spoof pass; one chosen on these very clips would make {values['eer']:.1%} of both"
         )
-    name, promised = parse_rule(deployed.rule)
     if name == "fa" and promised is not None and false_alarm > 2 * promised:
         notes.append(f"validation promised that {promised:.3g} of spoof clips pass, here it is {false_alarm:.3g}")
+    if endless := [name for name, value in values.items() if isinf(value)]:
+        notes.append(f"infinite, as there are infinite scores, and therefore shown as n/a: {', '.join(endless)}")
     return notes

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
+from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
@@ -21,6 +22,7 @@ from dfad.report.tables import (
     breakdown_rows,
     drawn,
     metric_rows,
+    other_unit,
     shown,
     shown_interval,
     threshold_names,
@@ -170,7 +172,8 @@ def _breakdowns(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
     return [
         Section(
             f"By {column}, the worst first",
-            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at the deployed threshold.",
+            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at the deployed threshold. "
+            f"{other_unit(judged.results, judged.split, parts)}".rstrip(),
             figures=[(f"EER by {column}", pictures[f"by_{_file_name(column)}"], f"EER with intervals by {column}")],
             table=(BREAKDOWN_HEADER, breakdown_rows(parts)),
         )
@@ -206,5 +209,5 @@ def _group(part: Mapping[str, Any]) -> Group:
 
 
 def _file_name(column: str) -> str:
-    """A column as part of a file's name."""
-    return "".join(letter if letter.isalnum() else "_" for letter in column)
+    """A column as part of a file's name; no two have the same."""
+    return quote(column, safe=" ")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
@@ -83,6 +82,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     if not len(manifest):
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
+    options.require_columns(manifest.frame.columns)
     seen = fingerprint(manifest, screen.watch("looking at clips"))
     place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path)}")
     validation = ScoreTable.read(run.folder / "scores" / "val.csv") if deployed else None
@@ -105,9 +105,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         if trained_on and (heard := _heard(table, trained_on)):
             notes.insert(0, f"{heard} of {len(table)} clips that are scored here trained the detector, or chose it")
         about = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
-        place.write_text("config.yaml", yaml.safe_dump({**about, "eval": options.plain()}, sort_keys=False))
         results = results_of({chosen: found}, options, choice, notes)
-        store_results(place, choice, results)
+        store_results(place, {**about, "eval": options.plain()}, choice, results)
     return Evaluated(place, results, chosen, manifest.root, checkpoint.knobs.frontend, before, judged=True)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from dfad.deployed import FILE, Deployed
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
 from dfad.scores import ScoreTable
+from dfad.training.config import TrainConfig
 from dfad.training.runs import Run
 from dfad.training.scoring import Screen
 
@@ -17,7 +18,7 @@ SPLITS = ("val", "test")
 def judge(
     run: Run,
     tables: Mapping[str, ScoreTable],
-    options: EvaluationKnobs,
+    config: TrainConfig,
     *,
     attacks: Iterable[str],
     notes: Sequence[str],
@@ -28,7 +29,7 @@ def judge(
     Args:
         run: to store it in.
         tables: scores of `val` and `test`.
-        options: of the evaluation.
+        config: of the training, with the options of the evaluation; stored too, once they have proved to make sense.
         attacks: that training had.
         notes: of the corpus.
         screen: where it tells how it goes.
@@ -36,23 +37,31 @@ def judge(
     Raises:
         ConfigError: for a column that the scores do not have.
     """
+    options = config.eval
     deployed = deploy(tables["val"], options)
     briefly = options.model_copy(update={"resamples": 0, "by": ()})
     found = {  # what validation chose would be flattered by it, so it is not judged at its own threshold
         "val": evaluate(tables["val"], briefly, known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
-    store_results(run, deployed, results_of(found, options, deployed, notes))
+    store_results(run, config.plain(), deployed, results_of(found, options, deployed, notes))
 
 
-def store_results(run: Run, deployed: Deployed, results: dict[str, Any]) -> None:
-    """Store what validation chose and the results; the results come last, as they say that all is there."""
-    run.write_json(FILE, deployed.plain())
+def store_results(run: Run, config: Mapping[str, Any], deployed: Deployed, results: dict[str, Any]) -> None:
+    """Store the configuration, the results and what validation chose, so that a kill at any moment mixes no two.
+
+    What was deployed goes first and comes last: while it is missing, `judged_with` holds for no options. The report
+    goes too, as it shows the results before.
+    """
+    for name in (FILE, "report.html"):
+        (run.folder / name).unlink(missing_ok=True)
+    run.write_config(config)
     run.write_json("metrics.json", results)
+    run.write_json(FILE, deployed.plain())
 
 
 def judged_with(run: Run, options: EvaluationKnobs, deployed: Deployed | None = None) -> bool:
-    """Whether the stored results are of these options, and of what validation chose if that is told."""
+    """Whether whole results of these options are stored, and of what validation chose if that is told."""
     stored = run.read_json(FILE)
     same = (run.read_json("metrics.json") or {}).get("options") == options.plain()
     return same and stored is not None and (deployed is None or stored == deployed.plain())

@@ -106,7 +106,7 @@ class Mirror(Callback):
                 self._show_rows(self.run)
 
     def finish(self, run: Run, clips: Callable[[], Sequence[HeardClip]]) -> None:
-        """Show all of a finished run, unless that was done before.
+        """Show all of a finished run, unless that was done before, with results of the same options.
 
         Args:
             run: whose folder is mirrored, report and figures included.
@@ -114,15 +114,15 @@ class Mirror(Callback):
         """
         if self.lost:
             return
-        marker = self._marker(run)
-        if not marker.get("complete"):
+        marker, judged = self._marker(run), run.read_json("metrics.json").get("options")
+        if not marker.get("complete") or marker.get("eval") != judged:
             heard = clips()
             with run.working(), self._training_goes_on():
                 self._open(run)
                 self._show_rows(run)
                 self.board.results(run, heard)
                 where = self._close(failed=False)
-                marker = {"key": self.board.key(run), "complete": True, "where": where}
+                marker = {"key": self.board.key(run), "complete": True, "where": where, "eval": judged}
                 run.write_json(f"{self.board.name}.json", marker)
         if marker.get("complete"):
             self.say(f"dashboard {escape(marker['where'])}")
