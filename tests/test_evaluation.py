@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from math import isnan
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 import pytest
 
 from dfad.deployed import Deployed
-from dfad.evaluation import EvaluationKnobs, evaluate
+from dfad.errors import ConfigError
+from dfad.evaluation import EvaluationKnobs, evaluate, results_of
 from dfad.metrics import summary
+from dfad.report.tables import other_unit
 from dfad.scores import ScoreTable
 
 
@@ -76,3 +79,66 @@ def test_empty_table() -> None:
     found = evaluate(MIXED.where(np.zeros(6, bool)), known_attacks=["old"])
     assert isnan(found.values["eer"])
     assert found.notes
+
+
+def many(**columns: object) -> ScoreTable:
+    """Scores of 60 clips of either class that overlap."""
+    labels = np.repeat([1, 0], 60)
+    scores = np.random.default_rng(0).normal(2.0 * labels)
+    frame = pd.DataFrame({"id": range(120), "score": scores, "label": labels, "attack": "", "split": "test"})
+    return ScoreTable(frame.astype({"id": str}).assign(attack=np.where(labels, "", "A"), **columns))  # type: ignore[arg-type]
+
+
+def test_attacks_called_seen_or_unseen_take_no_others_place() -> None:
+    renamed = MIXED.frame.replace({"attack": {"old": "unseen"}})
+    found = evaluate(ScoreTable(renamed), EvaluationKnobs(resamples=0), known_attacks=["unseen"])
+    assert (found.values["eer/seen"], found.values["eer/unseen"]) == (0.0, 0.5)
+    assert [piece.value for piece in found.breakdowns["attack"]] == ["new", "unseen"]
+    assert "eer/unseen" not in evaluate(ScoreTable(renamed)).values  # nobody knows what training had
+
+
+@pytest.mark.parametrize(("rule", "warned"), [("eer", True), ("fa@0.01", False), (9.0, False)])
+def test_only_equal_errors_can_fail_to_carry_over(rule: str | float, warned: bool) -> None:
+    found = evaluate(many(), EvaluationKnobs(resamples=0), Deployed(threshold=9.0, rule=rule))
+    assert any("does not carry over" in note for note in found.notes) == warned
+
+
+@pytest.mark.filterwarnings("error")
+def test_speakers_are_drawn_where_there_is_one_class() -> None:
+    table = many(speaker=[f"s{row % 12}" for row in range(120)])
+    found = evaluate(table.where(table.labels == 0), EvaluationKnobs(resamples=50))
+    assert found.unit is not None
+    assert (found.unit.name, found.unit.count) == ("speaker", 12)
+
+
+def test_a_slice_whose_resamples_all_agree_has_no_interval_but_at_zero() -> None:
+    frame = many().frame
+    for sign, high in ((1, pytest.approx(0.0596, abs=1e-4)), (-1, None)):
+        table = ScoreTable(frame.assign(score=sign * frame["label"]))
+        (piece,) = evaluate(table, EvaluationKnobs(resamples=50)).breakdowns["attack"]
+        assert (None if isnan(piece.interval.high) else piece.interval.high) == high
+
+
+def test_an_infinite_cost_is_null_with_a_note() -> None:
+    frame = many().frame
+    frame.loc[0, "score"] = -np.inf
+    options = EvaluationKnobs(resamples=0)
+    results = results_of({"test": evaluate(ScoreTable(frame), options)}, options, Deployed())
+    assert json.loads(json.dumps(results, allow_nan=False))["values"]["test/cllr"] is None
+    assert any("infinite" in note and "cllr" in note for note in results["notes"])
+
+
+def test_options_name_columns_that_are_there() -> None:
+    EvaluationKnobs(by=("attack",), cluster="clip").require_columns(["attack"])
+    for options in (EvaluationKnobs(by=("atack",)), EvaluationKnobs(cluster="atack")):
+        with pytest.raises(ConfigError, match="did you mean 'attack'"):
+            options.require_columns(["id", "attack"])
+
+
+def test_slices_over_clips_are_told_where_the_whole_is_over_speakers() -> None:
+    table = many(speaker=[f"s{row % 20}" for row in range(120)], codec=["a", "b"] * 60)
+    options = EvaluationKnobs(resamples=50, by=("attack", "speaker"))
+    results = results_of({"test": evaluate(table, options)}, options, Deployed())
+    parts = results["breakdowns"]["test"]
+    assert other_unit(results, "test", parts["attack"]) == ""
+    assert "single clips" in other_unit(results, "test", parts["speaker"])
