@@ -111,7 +111,7 @@ class TestOffline:
                 assert sent.summary[name] == pytest.approx(value), name
 
     def test_figures_and_files_are_there(self, folder: Path, sent: OfflineRun) -> None:
-        for name in ("confusion", "det", "histogram", "curves", "inputs"):
+        for name in ("confusion_as_trained", "by_attack", "det", "histogram", "curves", "inputs"):
             (path,) = (sent.folder / "files" / "media" / "images" / "figures").glob(f"{name}_*.png")
             assert path.read_bytes() == (folder / "figures" / f"{name}.png").read_bytes()
             assert str(path.relative_to(sent.folder / "files")) in sent.files

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from dfad.errors import MetricError
+from dfad.errors import ConfigError, MetricError, did_you_mean
 from dfad.evaluation.thresholds import parse_rule
 from dfad.knobs import Knobs
 from dfad.metrics.bootstrap import RESAMPLES
@@ -40,3 +41,16 @@ class EvaluationKnobs(Knobs):
         except MetricError as error:
             raise ValueError(str(error)) from None
         return rule
+
+    def require(self, columns: Iterable[str]) -> None:
+        """Refuse columns that score tables will not have; to be asked before clips are scored.
+
+        Raises:
+            ConfigError: naming the first such column.
+        """
+        known = [*columns]
+        asked = [*(("by", name) for name in self.by or ()), *([("cluster", self.cluster)] if self.cluster else [])]
+        for option, name in asked:
+            there = [*known, "clip"] if option == "cluster" else known
+            if name not in there:
+                raise ConfigError(f"eval.{option}: there is no column {name!r}; {did_you_mean(name, there)}")

@@ -52,7 +52,7 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     if column not in (None, "clip", *table.frame.columns):
         assert column is not None
         raise ConfigError(
-            f"eval.cluster={column}: no such column; {did_you_mean(column, ['clip', *table.frame.columns])}"
+            f"no column {column!r} to draw as a whole; {did_you_mean(column, ['clip', *table.frame.columns])}"
         )
     known = {name: is_known(table.frame[name]) for name in ([column] if column else CANDIDATES) if name in table.frame}
     if column is None:

@@ -58,6 +58,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     accelerator = accelerator_of(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
+    config.eval.require(manifest.frame.columns)
     clips = fingerprint(manifest, screen.watch("looking at clips"))
     run = Run.of(config, clips, accelerator)
     with run.working():
@@ -65,9 +66,8 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
             run.clear()
         if run.finished:
             if not judged_with(run, config.eval):
-                run.write_config(config)
                 attacks = Checkpoint.read(run.best).knobs.attacks
-                judge(run, stored_tables(run), config.eval, attacks=attacks, notes=manifest.notes, screen=screen)
+                judge(run, stored_tables(run), config, attacks=attacks, notes=manifest.notes, screen=screen)
                 return Trained(run, before=True, judged=True)
             return Trained(run, before=True)
         _open_run(run, config, accelerator, screen)
@@ -80,7 +80,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
             keep = keep_frozen(config, usable, clips, detector.split, run.folder.name, screen)
             tables = _fit_and_score(config, run, usable, detector, rank, screen, [*keep, *callbacks])
         write_tables(run, tables)
-        judge(run, tables, config.eval, attacks=detector.knobs.attacks, notes=usable.notes, screen=screen)
+        judge(run, tables, config, attacks=detector.knobs.attacks, notes=usable.notes, screen=screen)
     return Trained(run, before=False, judged=True)
 
 

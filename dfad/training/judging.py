@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dfad.deployed import FILE, Deployed
+from dfad.errors import RunError
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
 from dfad.scores import ScoreTable
+from dfad.training.config import TrainConfig
 from dfad.training.runs import Run
 from dfad.training.scoring import Screen
 
@@ -17,7 +19,7 @@ SPLITS = ("val", "test")
 def judge(
     run: Run,
     tables: Mapping[str, ScoreTable],
-    options: EvaluationKnobs,
+    config: TrainConfig,
     *,
     attacks: Iterable[str],
     notes: Sequence[str],
@@ -25,10 +27,12 @@ def judge(
 ) -> None:
     """Choose threshold and calibrator on validation, and store them and what validation and test scores say.
 
+    The configuration is stored with them, as options of the evaluation may have changed since the run began.
+
     Args:
         run: to store it in.
         tables: scores of `val` and `test`.
-        options: of the evaluation.
+        config: of the run.
         attacks: that training had.
         notes: of the corpus.
         screen: where it tells how it goes.
@@ -36,26 +40,35 @@ def judge(
     Raises:
         ConfigError: for a column that the scores do not have.
     """
+    options = config.eval
     deployed = deploy(tables["val"], options)
     briefly = options.model_copy(update={"resamples": 0, "by": ()})
     found = {  # what validation chose would be flattered by it, so it is not judged at its own threshold
         "val": evaluate(tables["val"], briefly, known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
+    run.write_config(config)
     store_results(run, deployed, results_of(found, options, deployed, notes))
 
 
 def store_results(run: Run, deployed: Deployed, results: dict[str, Any]) -> None:
-    """Store what validation chose and the results; the results come last, as they say that all is there."""
+    """Store what validation chose and the results; the results come last, as they say that all is there.
+
+    A report of results before these goes: a process that ends before it writes another leaves none that is wrong.
+    """
+    (run.folder / "report.html").unlink(missing_ok=True)
     run.write_json(FILE, deployed.plain())
     run.write_json("metrics.json", results)
 
 
 def judged_with(run: Run, options: EvaluationKnobs, deployed: Deployed | None = None) -> bool:
     """Whether the stored results are of these options, and of what validation chose if that is told."""
-    stored = run.read_json(FILE)
-    same = (run.read_json("metrics.json") or {}).get("options") == options.plain()
-    return same and stored is not None and (deployed is None or stored == deployed.plain())
+    try:
+        stored, results = Deployed.of_run(run.folder), run.read_json("metrics.json")
+        same = results["options"] == options.plain()
+    except (RunError, ValueError, KeyError, TypeError):  # damaged, or of an older format: both are made anew
+        return False
+    return same and stored is not None and deployed in (None, stored)
 
 
 def write_tables(run: Run, tables: Mapping[str, ScoreTable]) -> None:
