@@ -76,3 +76,20 @@ def test_empty_table() -> None:
     found = evaluate(MIXED.where(np.zeros(6, bool)), known_attacks=["old"])
     assert isnan(found.values["eer"])
     assert found.notes
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_class_has_intervals_of_its_errors_over_its_speakers() -> None:
+    scores = np.random.default_rng(0).normal(size=200)
+    frame = pd.DataFrame({"id": [f"{row}" for row in range(200)], "score": scores, "label": 0, "attack": "a"})
+    speakers = [f"s{row % 20}" for row in range(200)]
+    found = evaluate(
+        ScoreTable(frame.assign(split="test", speaker=speakers)),
+        EvaluationKnobs(resamples=100),
+        Deployed(threshold=0.3),
+    )
+    assert found.unit is not None
+    assert (found.unit.name, found.unit.count) == ("speaker", 20)
+    low, high = found.intervals["false_alarm_at_val"]
+    assert 0 < low < found.values["false_alarm_at_val"] < high
+    assert isnan(found.intervals["miss_at_val"].low)
