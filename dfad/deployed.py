@@ -46,6 +46,6 @@ class Deployed(Knobs):
             return cls.read(json.loads(path.read_text()))
         except (OSError, ValueError, ConfigError):
             raise RunError(
-                f"{path} is damaged or missing; type the command of the training again and it is written anew, "
-                "or give a bare checkpoint of the run"
+                f"{path} is damaged or missing; type the command that made the folder again and it is written anew, "
+                "or give a bare checkpoint"
             ) from None

@@ -18,6 +18,7 @@ import soundfile
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
+from dfad import load
 from dfad.commands.train import run
 from dfad.training.config import TrainConfig
 from tests.conftest import ROOT, SMALL, environment
@@ -111,7 +112,7 @@ class TestOffline:
                 assert sent.summary[name] == pytest.approx(value), name
 
     def test_figures_and_files_are_there(self, folder: Path, sent: OfflineRun) -> None:
-        for name in ("confusion", "det", "histogram", "curves", "inputs"):
+        for name in ("confusion_as_trained", "by_attack", "det", "histogram", "curves", "inputs"):
             (path,) = (sent.folder / "files" / "media" / "images" / "figures").glob(f"{name}_*.png")
             assert path.read_bytes() == (folder / "figures" / f"{name}.png").read_bytes()
             assert str(path.relative_to(sent.folder / "files")) in sent.files
@@ -124,14 +125,14 @@ class TestOffline:
             assert path.read_bytes() == (folder / "scores" / name).read_bytes()
 
     def test_the_worst_clips_can_be_heard_and_seen(self, folder: Path, sent: OfflineRun) -> None:
-        kept = sent.contents("run_table")
+        kept, scorer = sent.contents("run_table"), load(folder)
         table = json.loads(kept["worst_clips.table.json"].read_text())
         assert table["columns"] == ["id", "label", "attack", "score", "P(spoof)", "error", "audio", "features"]
         assert len(table["data"]) == 12  # all test clips: fewer than logger.worst
         for id_, label, attack, score, p_spoof, error, audio, picture in table["data"]:
             assert label in id_
             assert bool(attack) == (label == "spoof")
-            assert p_spoof == pytest.approx(1 / (1 + np.exp(score)))
+            assert p_spoof == pytest.approx(scorer.judge(score).p_spoof)
             assert error in ("", "miss" if label == "bona-fide" else "false alarm")
             wave, rate = soundfile.read(kept[audio["path"]])
             assert (rate, wave.shape) == (16000, (8000,))  # frontend.crop_s=0.5
@@ -140,6 +141,22 @@ class TestOffline:
         metrics = json.loads((folder / "metrics.json").read_text())["values"]
         right = sum(not row[5] for row in table["data"])
         assert right / 12 == pytest.approx(metrics["test/accuracy_at_val"])
+
+    def test_the_tables_of_the_report_are_there(self, folder: Path, sent: OfflineRun) -> None:
+        kept, results = sent.contents("run_table"), json.loads((folder / "metrics.json").read_text())
+        table = json.loads(next(path for name, path in kept.items() if "thresholds" in name).read_text())
+        assert [row[:2] for row in table["data"]] == [
+            ["as trained", 0],
+            ["val", results["threshold"]],
+            ["oracle", results["values"]["test/eer_threshold"]],
+        ]
+        columns = dict(zip(table["columns"], zip(*table["data"], strict=True), strict=True))
+        assert columns["miss"][1] == results["values"]["test/miss_at_val"]
+        table = json.loads(next(path for name, path in kept.items() if "by_attack" in name).read_text())
+        assert [row[:4] for row in table["data"]] == [
+            [part["value"], part["n_bona_fide"], part["n_spoof"], part["eer"]]
+            for part in results["breakdowns"]["test"]["attack"]
+        ]
 
 
 def assert_has_every_epoch(sent: OfflineRun, folder: Path) -> None:
@@ -172,7 +189,7 @@ def test_a_run_trained_without_is_mirrored_later_and_once(
     sent = OfflineRun(part)
     assert_has_every_epoch(sent, elsewhere)
     assert sent.run.project == "mine"
-    assert {"scores", "run_table"} <= sent.artifacts.keys()
+    assert {"scores", "run_table"} <= {artifact.type for artifact in sent.artifacts}
     assert "test/eer" in sent.summary
 
     monkeypatch.chdir(tmp_path)

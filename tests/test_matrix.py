@@ -296,7 +296,7 @@ def test_the_picture_is_drawn_of_the_same_cells(
     assert given["text"] == [["15.0 ± 7.1", "40.0 ± 14.1", "20.0"], ["–", "5.0", "–"]]
     np.testing.assert_allclose(given["values"][0], [0.15, 0.4, 0.2])
     assert shown("--metric", "cllr", "--out", str(tmp_path / "c.png"))[0] == 0
-    assert given["text"][0][1] == "50.0 ± 0.0"
+    assert given["text"][0][1] == "0.500 ± 0.000"
     code, _, err = shown("--out", "/proc/nope/m.png")
     assert (code, "cannot write /proc/nope/m.png" in err) == (2, True)
 

@@ -107,7 +107,7 @@ def test_tensorboard_shows_epochs_results_and_figures(elsewhere: Path) -> None:
             assert shown == pytest.approx(dict(enumerate(values))), name
     assert events.Scalars("test/eer")
     figures = {f"figures/{path.stem}" for path in (elsewhere / "figures").glob("*.png")}
-    assert set(events.Tags()["images"]) == figures >= {"figures/confusion_as_trained", "figures/det"}
+    assert set(events.Tags()["images"]) == figures >= {"figures/confusion_oracle", "figures/det"}
 
 
 def test_results_of_other_options_are_shown_anew(elsewhere: Path) -> None:

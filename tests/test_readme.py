@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from torch import nn
 
 from dfad.__main__ import COMMANDS
-from dfad.commands.door import CONF
+from dfad.commands.door import CONF, as_addition
 from dfad.frontends import FrontendKnobs, LogMelKnobs
 from dfad.networks import NetworkKnobs
 from tests.conftest import ROOT
@@ -37,7 +37,7 @@ def test_a_command_composes(line: str) -> None:
     if words[0] == "dfad":
         assert words[1] in COMMANDS
         return
-    overrides = [word for word in words[2:] if not word.startswith("-")]
+    overrides = [as_addition(word) for word in words[2:] if not word.startswith("-")]  # as the commands do
     swept = OverridesParser.create().parse_overrides(overrides) if "-m" in words else []
     jobs = BasicSweeper.split_arguments(swept, None)[0] if swept else [overrides]
     with initialize_config_dir(str(CONF), version_base="1.3"):

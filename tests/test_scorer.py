@@ -333,7 +333,9 @@ DAMAGED = [
 @pytest.mark.parametrize("text", DAMAGED)
 def test_damaged_choices_of_validation_are_refused(checkpoint, tmp_path, text):
     run_folder(checkpoint, tmp_path, text)
-    with pytest.raises(RunError, match=r"deployed\.json is damaged or missing; type the command of the training again"):
+    with pytest.raises(
+        RunError, match=r"deployed\.json is damaged or missing; type the command that made the folder again"
+    ):
         dfad.load(tmp_path)
 
 

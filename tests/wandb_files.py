@@ -32,12 +32,15 @@ class OfflineRun:
         summaries = [record.summary for record in self.records if record.HasField("summary")]
         self.summary = {name: value for summary in summaries for name, value in _values(summary.update).items()}
         self.files = {f.path for record in self.records if record.HasField("files") for f in record.files.files}
-        self.artifacts = {r.artifact.type: r.artifact for r in self.records if r.HasField("artifact")}
+        self.artifacts = [record.artifact for record in self.records if record.HasField("artifact")]
         self.complete = any(record.HasField("exit") for record in self.records)
 
     def contents(self, kind: str) -> dict[str, Path]:
-        """The files of an artifact: name → where it lies until it is sent."""
-        return {entry.path: Path(entry.local_path) for entry in self.artifacts[kind].manifest.contents}
+        """The files of the artifacts of a kind: name → where it lies until it is sent."""
+        entries = [
+            entry for artifact in self.artifacts if artifact.type == kind for entry in artifact.manifest.contents
+        ]
+        return {entry.path: Path(entry.local_path) for entry in entries}
 
 
 def _values(items: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) ->
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall hand us its errors instead of printing them
     typed = sorted(sys.argv[1:], key=lambda word: word not in _SWEEP)  # argparse takes -m at the ends only
-    sys.argv[1:] = [_as_addition(word) for word in typed]
+    sys.argv[1:] = [as_addition(word) for word in typed]
     sweep = Sweep([word for word in typed if word not in _SWEEP])
     failures: list[Failure | None] = []
 
@@ -104,7 +104,7 @@ def _count(override: Override) -> int | None:
         return None
 
 
-def _as_addition(word: str) -> str:
+def as_addition(word: str) -> str:
     """Turn `key=value` into Hydra's `++key=value`, which takes any key.
 
     Whether a key exists is then decided by the typed options alone, which name all wrong ones at once and the

@@ -29,8 +29,14 @@ def run(values: dict[str, Any]) -> None:
     place = done.place
     if done.judged or not (place.folder / "report.html").is_file():
         with place.working("eval.log"):
-            validation = place.folder.parents[1] / "scores" / "val.csv"
-            report_of(place, done.split, "scores.csv", root=done.root, frontend=done.frontend, validation=validation)
+            report_of(
+                place,
+                done.split,
+                "scores.csv",
+                root=done.root,
+                frontend=done.frontend,
+                validation=done.validation,
+            )
     show_results(done.results, (done.split,))
     here.say(f"scores {escape(str(place.folder / 'scores.csv'))}")
     here.say(f"report {escape(str(place.folder / 'report.html'))}")

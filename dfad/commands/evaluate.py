@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 
-from dfad.commands.console import CONSOLE, Bar
-from dfad.commands.guard import guarded
+from dfad.commands.console import Bar
+from dfad.commands.guard import guarded, writing
 from dfad.commands.results import show_results
 from dfad.commands.scored import Scored, scored
 from dfad.commands.tables import note
@@ -94,6 +93,7 @@ def command(
         _export(found, export)
     if report:
         _report(report, found, results, deployed, audio)
+        print(f"report {report}", file=sys.stderr)
 
 
 def _number(rule: str) -> str | float:
@@ -132,7 +132,8 @@ def _warn(area: float) -> None:
 def _export(found: Scored, path: Path) -> None:
     from dfad.score_files import write_asvspoof
 
-    write_asvspoof(found.table, path)
+    with writing(path):
+        write_asvspoof(found.table, path)
     note(f"scores written to {path}")
 
 
@@ -144,8 +145,8 @@ def _report(path: Path, found: Scored, results: dict[str, Any], deployed: Deploy
     sounds = _sounds(found, deployed, audio, results["options"]["worst"]) if audio else ([], [])
     judged = Judged(results, SPLIT, found.table, deployed, found.validation, *sounds)
     parts = [*sections(judged, draw(judged)), Section("Options", text=json.dumps(results["options"], indent=1))]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    CONSOLE.print(f"report {escape(str(write_page(path, found.name, judged, parts)))}")
+    with writing(path):
+        write_page(path, found.name, judged, parts)
 
 
 def _sounds(found: Scored, deployed: Deployed, audio: Path, most: int) -> tuple[list[Sound], list[Sound]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console
 
-from dfad.errors import DfadError
+from dfad.errors import ConfigError, DfadError
 
 STOPPED = "the same command goes on after the last whole epoch"
 _TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
@@ -63,6 +65,20 @@ def attempt(work: Callable[[], object]) -> Failure | None:
         traceback.print_exc()
         return Failure(1, f"{type(error).__name__}: {error}")
     return None
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file that a user named, and say in a line if the file cannot be written.
+
+    Raises:
+        ConfigError: with the reason.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from None
 
 
 def _terminate(*_: object) -> NoReturn:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dfad.commands.guard import guarded
+from dfad.commands.guard import guarded, writing
 from dfad.commands.tables import export, note
 from dfad.commands.where import Where, board_of
 from dfad.errors import ConfigError, did_you_mean
@@ -109,11 +109,8 @@ def _draw(found: Cross, metric: str, out: Path) -> None:
     title = "EER" if metric == "eer" else metric
     title += " (%)" if percent else ""
     drawn = heat_map(found.means, found.rows, found.columns, metric=title, text=texts)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
         out.write_bytes(png(drawn))
-    except OSError as error:
-        raise ConfigError(f"cannot write {out}: {(error.strerror or str(error)).lower()}") from None
     print(f"picture {out}", file=sys.stderr)
 
 

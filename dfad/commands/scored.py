@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from dfad.deployed import Deployed
 from dfad.errors import ConfigError, RunError
 from dfad.score_files import read_scores
@@ -60,6 +62,19 @@ def scored(
         if scores.is_file():
             name = place.name if run == place else f"{run.name}/{place.name}"
             chosen = run / "scores" / "val.csv"
-            validation_table = ScoreTable.read(chosen) if chosen.is_file() else None
-            return Scored(name, ScoreTable.read(scores), validation_table, Deployed.of_run(place))
+            same = chosen.is_file() and (run == place or _of_best(place))
+            return Scored(
+                name, ScoreTable.read(scores), ScoreTable.read(chosen) if same else None, Deployed.of_run(place)
+            )
     raise RunError(f"{place} holds no scores: give a finished run, a folder of its evals/, or a file of scores")
+
+
+def _of_best(place: Path) -> bool:
+    """Whether an evaluation is of the checkpoint that the run's validation scores are of."""
+    try:
+        checkpoint = Path(yaml.safe_load((place / "config.yaml").read_text())["checkpoint"])
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        raise RunError(
+            f"{place / 'config.yaml'} is damaged or missing; type the command of the evaluation again"
+        ) from None
+    return checkpoint.parts[-2:] == ("checkpoints", "best.ckpt")

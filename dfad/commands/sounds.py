@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-
 from dfad.audio import load
 from dfad.calibrate import p_spoof
 from dfad.clips import Label
-from dfad.commands.console import CONSOLE
+from dfad.commands.tables import note
 from dfad.deployed import Deployed
 from dfad.errors import AudioError
 from dfad.evaluation.worst import wrong
@@ -38,7 +36,7 @@ def worst_sounds(
             try:
                 wave = load(root / row["id"], sample_rate=sample_rate, crop_s=crop_s)
             except AudioError as error:
-                CONSOLE.print(f"[yellow]note[/] not in the report: {escape(str(error))}")
+                note(f"not in the report: {error}")
                 continue
             caption = _about(row, label, deployed)
             picture, alt = spectrogram(wave, sample_rate), f"spectrogram of a {label} clip"

@@ -20,6 +20,7 @@ from dfad.scores import ScoreTable
 
 USUAL = ("attack", "codec", "source_codec", "language", "source", "source_repo", "corpus")
 MOST_INTERVALS = 100
+MOST_VALUES = 100  # of a column that nobody asked for
 NO_INTERVAL = Interval(nan, nan)
 
 
@@ -54,7 +55,7 @@ def usual_columns(table: ScoreTable) -> tuple[str, ...]:
     """The columns that are worth a breakdown: attacks if there are any, and others that tell clips apart."""
     frame = table.frame
     told = [name for name in USUAL if name in frame and is_known(frame[name]).any()]
-    return tuple(name for name in told if name == "attack" or frame[name].nunique() > 1)
+    return tuple(name for name in told if name == "attack" or 1 < frame[name].nunique() <= MOST_VALUES)
 
 
 def breakdown(

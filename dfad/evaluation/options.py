@@ -42,17 +42,15 @@ class EvaluationKnobs(Knobs):
             raise ValueError(str(error)) from None
         return rule
 
-    def require_columns(self, columns: Iterable[str]) -> None:
-        """Refuse options that name a column which clips do not have, before they are scored.
+    def require(self, columns: Iterable[str]) -> None:
+        """Refuse columns that score tables will not have; to be asked before clips are scored.
 
         Raises:
-            ConfigError: naming the option and the column.
+            ConfigError: naming the first such column.
         """
-        known = ["score", *columns]
-        if self.cluster not in (None, "clip", *known):
-            assert self.cluster is not None
-            there = ["clip", *known]
-            raise ConfigError(f"eval.cluster={self.cluster}: no such column; {did_you_mean(self.cluster, there)}")
-        for name in self.by or ():
-            if name not in known:
-                raise ConfigError(f"eval.by=[{name}]: no such column; {did_you_mean(name, known)}")
+        known = [*columns]
+        asked = [*(("by", name) for name in self.by or ()), *([("cluster", self.cluster)] if self.cluster else [])]
+        for option, name in asked:
+            there = [*known, "clip"] if option == "cluster" else known
+            if name not in there:
+                raise ConfigError(f"eval.{option}: there is no column {name!r}; {did_you_mean(name, there)}")

@@ -42,8 +42,8 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     are drawn instead; a note says so, as intervals are then too narrow.
 
     Args:
-        table: with one class or both.
-        column: the one to use, or `clip`; None: the first of speaker and source that is known for most clips.
+        table: with clips.
+        column: the one to use, or `clip`; None: the first of speaker and source that half of each class or more have.
 
     Raises:
         ConfigError: for a column that the table does not have.
@@ -52,13 +52,13 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     if column not in (None, "clip", *table.frame.columns):
         assert column is not None
         raise ConfigError(
-            f"eval.cluster={column}: no such column; {did_you_mean(column, ['clip', *table.frame.columns])}"
+            f"no column {column!r} to draw as a whole; {did_you_mean(column, ['clip', *table.frame.columns])}"
         )
     known = {name: is_known(table.frame[name]) for name in ([column] if column else CANDIDATES) if name in table.frame}
     if column is None:
-        sides = [side for side in (bona_fide, ~bona_fide) if side.any()]
-        most = (name for name, there in known.items() if all(there[side].mean() > 0.5 for side in sides))
-        column = next(most, "clip")
+        sides = (bona_fide, ~bona_fide)
+        usual = (name for name, there in known.items() if all(2 * (there & side).sum() >= side.sum() for side in sides))
+        column = next(usual, "clip")
     clips = Unit("clip", None, cluster_count(bona_fide))
     if column == "clip":
         return clips

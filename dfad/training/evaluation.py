@@ -42,6 +42,7 @@ class Evaluated:
         split: that was scored, or `all`.
         root: folder of the clips.
         frontend: of the detector.
+        validation: file of its validation scores, by which threshold and calibrator were chosen; None without.
         before: whether it was scored before.
         judged: whether the results are new, as they are of other options too.
     """
@@ -51,6 +52,7 @@ class Evaluated:
     split: str
     root: Path
     frontend: FrontendKnobs
+    validation: Path | None
     before: bool
     judged: bool
 
@@ -79,19 +81,20 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
     chosen = "all" if not own and SPLIT_NOTE in whole.notes else config.split
     manifest = _chosen(whole, chosen)
+    options.require(manifest.frame.columns)
     if not len(manifest):
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
-    options.require_columns(manifest.frame.columns)
     seen = fingerprint(manifest, screen.watch("looking at clips"))
     place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path)}")
-    validation = ScoreTable.read(run.folder / "scores" / "val.csv") if deployed else None
-    choice = deploy(validation, options)
+    validation = run.folder / "scores" / "val.csv" if deployed else None
+    choice = deploy(ScoreTable.read(validation) if validation else None, options)
+    about = (chosen, manifest.root, checkpoint.knobs.frontend, validation)
     with place.working("eval.log"):
         before = place.finished and not config.force
         if before and judged_with(place, options, choice):
             results = place.read_json("metrics.json")
-            return Evaluated(place, results, chosen, manifest.root, checkpoint.knobs.frontend, before, judged=False)
+            return Evaluated(place, results, *about, before, judged=False)
         if before:
             table = ScoreTable.read(place.folder / "scores.csv")
         else:
@@ -104,10 +107,10 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         trained_on = whole if own else _trained_on(stored, data, whole)
         if trained_on and (heard := _heard(table, trained_on)):
             notes.insert(0, f"{heard} of {len(table)} clips that are scored here trained the detector, or chose it")
-        about = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
+        what = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
         results = results_of({chosen: found}, options, choice, notes)
-        store_results(place, {**about, "eval": options.plain()}, choice, results)
-    return Evaluated(place, results, chosen, manifest.root, checkpoint.knobs.frontend, before, judged=True)
+        store_results(place, {**what, "eval": options.plain()}, choice, results)
+    return Evaluated(place, results, *about, before, judged=True)
 
 
 def _score(

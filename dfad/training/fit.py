@@ -58,7 +58,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     accelerator = accelerator_of(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
-    config.eval.require_columns(manifest.frame.columns)
+    config.eval.require(manifest.frame.columns)
     clips = fingerprint(manifest, screen.watch("looking at clips"))
     run = Run.of(config, clips, accelerator)
     with run.working():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dfad.deployed import FILE, Deployed
+from dfad.errors import RunError
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
@@ -26,10 +27,12 @@ def judge(
 ) -> None:
     """Choose threshold and calibrator on validation, and store them and what validation and test scores say.
 
+    The configuration is stored with them, as options of the evaluation may have changed since the run began.
+
     Args:
         run: to store it in.
         tables: scores of `val` and `test`.
-        config: of the training, with the options of the evaluation; stored too, once they have proved to make sense.
+        config: of the run.
         attacks: that training had.
         notes: of the corpus.
         screen: where it tells how it goes.
@@ -50,8 +53,8 @@ def judge(
 def store_results(run: Run, config: Mapping[str, Any], deployed: Deployed, results: dict[str, Any]) -> None:
     """Store the configuration, the results and what validation chose, so that a kill at any moment mixes no two.
 
-    What was deployed goes first and comes last: while it is missing, `judged_with` holds for no options. The report
-    goes too, as it shows the results before.
+    What was deployed goes first and comes last: while it is missing, `judged_with` holds for no options. A report of
+    results before these goes too: a process that ends before it writes another leaves none that is wrong.
     """
     for name in (FILE, "report.html"):
         (run.folder / name).unlink(missing_ok=True)
@@ -61,10 +64,13 @@ def store_results(run: Run, config: Mapping[str, Any], deployed: Deployed, resul
 
 
 def judged_with(run: Run, options: EvaluationKnobs, deployed: Deployed | None = None) -> bool:
-    """Whether whole results of these options are stored, and of what validation chose if that is told."""
-    stored = run.read_json(FILE)
-    same = (run.read_json("metrics.json") or {}).get("options") == options.plain()
-    return same and stored is not None and (deployed is None or stored == deployed.plain())
+    """Whether the stored results are of these options, and of what validation chose if that is told."""
+    try:
+        stored, results = Deployed.of_run(run.folder), run.read_json("metrics.json")
+        same = results["options"] == options.plain()
+    except (RunError, ValueError, KeyError, TypeError):  # damaged, or of an older format: both are made anew
+        return False
+    return same and stored is not None and deployed in (None, stored)
 
 
 def write_tables(run: Run, tables: Mapping[str, ScoreTable]) -> None:
