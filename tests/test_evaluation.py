@@ -11,6 +11,7 @@ import pytest
 
 from dfad.deployed import Deployed
 from dfad.evaluation import EvaluationKnobs, evaluate, results_of
+from dfad.evaluation.compare import compare, in_words
 from dfad.metrics import summary
 from dfad.report.tables import other_unit
 from dfad.scores import ScoreTable
@@ -143,3 +144,15 @@ def test_one_class_has_intervals_of_its_errors_over_its_speakers() -> None:
     low, high = found.intervals["false_alarm_at_val"]
     assert 0 < low < found.values["false_alarm_at_val"] < high
     assert isnan(found.intervals["miss_at_val"].low)
+
+
+def test_one_clip_of_a_class_shows_no_difference_and_says_why() -> None:
+    table = many()
+    few = table.where(np.arange(120) >= 59)
+    other = ScoreTable(few.frame.assign(score=-few.frame["score"]))
+    found = compare(few, other, resamples=50)
+    assert not found.differs
+    words = " ".join(in_words(found, ("A", "B")))
+    assert "single cluster" in words
+    assert "holds 0" not in words
+    assert "nan" not in words

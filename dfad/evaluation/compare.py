@@ -131,12 +131,18 @@ def aligned(table: ScoreTable, like: ScoreTable) -> ScoreTable:
 def in_words(found: Comparison, names: tuple[str, str]) -> list[str]:
     """What a comparison says, as sentences."""
     a, b = names
+    alone = isnan(found.interval.low)
+    spread = (
+        ""
+        if alone
+        else f", 95 % interval {100 * found.interval.low:+.2f} … {100 * found.interval.high:+.2f}, "
+        f"p = {_p(found.p_eer)}"
+    )
     lines = [
         f"EER {100 * found.eers[0]:.2f} % of {a}, {100 * found.eers[1]:.2f} % of {b}, on {found.clips} clips; "
-        f"the difference is {100 * found.difference:+.2f} points, 95 % interval "
-        f"{100 * found.interval.low:+.2f} … {100 * found.interval.high:+.2f}, p = {_p(found.p_eer)}"
+        f"the difference is {100 * found.difference:+.2f} points{spread}"
     ]
-    if isnan(found.interval.low):
+    if alone:
         lines.append("the class that has fewer is a single cluster, so nothing tells chance from difference")
     elif found.differs:
         better, worse = (a, b) if found.difference < 0 else (b, a)

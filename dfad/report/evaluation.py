@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -102,7 +103,8 @@ def draw(judged: Judged) -> dict[str, bytes]:
     }
     for suffix, (_, at) in names.items():
         if at is not None:
-            drawn[f"confusion_{FILES[suffix]}"] = figures.confusion(confusion(scores, labels, at))
+            with suppress(MetricError):  # a NaN or no clip at all, which the notes and all other pictures say
+                drawn[f"confusion_{FILES[suffix]}"] = figures.confusion(confusion(scores, labels, at))
     whole = judged.results["values"].get(f"{judged.split}/eer")
     for column, parts in judged.results["breakdowns"].get(judged.split, {}).items():
         drawn[f"by_{_file_name(column)}"] = groups([_group(part) for part in parts], whole=whole)
