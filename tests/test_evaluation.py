@@ -156,3 +156,10 @@ def test_one_clip_of_a_class_shows_no_difference_and_says_why() -> None:
     assert "single cluster" in words
     assert "holds 0" not in words
     assert "nan" not in words
+
+
+@pytest.mark.parametrize("resamples", [0, 50])
+def test_notes_speak_of_intervals_only_where_there_are_some(resamples: int) -> None:
+    notes = evaluate(table((1.0, ""), (2.0, ""), (-1.0, "A"), (-2.0, "A")), EvaluationKnobs(resamples=resamples)).notes
+    assert any("interval" in note for note in notes) == bool(resamples)
+    assert any("only 2 spoof clips" in note for note in notes)

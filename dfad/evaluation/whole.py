@@ -93,7 +93,7 @@ def evaluate(
         if not isnan(piece.interval.low):
             intervals[f"eer/{piece.value}"] = piece.interval
     said = [unit.note] if unit and unit.note and intervals else []
-    notes = (*whole.notes, *said, *_warnings(values, deployed))
+    notes = (*whole.notes, *said, *_warnings(values, deployed, told=bool(intervals)))
     return Evaluation(values, notes, intervals, unit if intervals else None, breakdowns)
 
 
@@ -145,15 +145,16 @@ def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resa
     return found
 
 
-def _warnings(values: dict[str, float], deployed: Deployed) -> list[str]:
-    """What a reader should know before believing the numbers."""
+def _warnings(values: dict[str, float], deployed: Deployed, *, told: bool) -> list[str]:
+    """What a reader should know before believing the numbers; `told`: whether there are intervals."""
     notes = []
     few = {name: int(count) for name in ("bona_fide", "spoof") if 0 < (count := values[f"n_{name}"]) < FEW_CLIPS}
     notes += [
-        f"only {count} {name.replace('_', '-')} clips: read the intervals, not the values"
+        f"only {count} {name.replace('_', '-')} clips: "
+        + ("read the intervals, not the values" if told else "another sample may show quite other values")
         for name, count in few.items()
     ]
-    if values["eer"] == 0:
+    if values["eer"] == 0 and told:
         notes.append(
             "not one error: intervals of error rates end where no error in so many tries would still be likely"
         )

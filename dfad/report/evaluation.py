@@ -174,7 +174,7 @@ def _breakdowns(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
     return [
         Section(
             f"By {column}, the worst first",
-            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at the deployed threshold. "
+            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at {_where(judged)}. "
             f"{other_unit(judged.results, judged.split, parts)}".rstrip(),
             figures=[(f"EER by {column}", pictures[f"by_{_file_name(column)}"], f"EER with intervals by {column}")],
             table=(BREAKDOWN_HEADER, breakdown_rows(parts)),
@@ -189,8 +189,13 @@ def _worst(judged: Judged) -> list[Section]:
         "Worst misses": (judged.misses, "Bona fide clips that are rejected"),
         "Worst false alarms": (judged.false_alarms, "Spoof clips that pass"),
     }
-    how = "at the deployed threshold, the most wrong first; as the detector hears them."
+    how = f"at {_where(judged)}, the most wrong first; as the detector hears them."
     return [Section(title, f"{what} {how}", sounds=sounds) for title, (sounds, what) in shown.items() if sounds]
+
+
+def _where(judged: Judged) -> str:
+    """At which threshold clips are rejected or pass."""
+    return "threshold 0" if judged.deployed.threshold is None else "the deployed threshold"
 
 
 def _reports(judged: Judged) -> str:
