@@ -42,7 +42,7 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     are drawn instead; a note says so, as intervals are then too narrow.
 
     Args:
-        table: with both classes.
+        table: with at least one clip.
         column: the one to use, or `clip`; None: the first of speaker and source that is known for most clips.
 
     Raises:
@@ -56,9 +56,8 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
         )
     known = {name: is_known(table.frame[name]) for name in ([column] if column else CANDIDATES) if name in table.frame}
     if column is None:
-        most = (
-            name for name, there in known.items() if all(there[side].mean() > 0.5 for side in (bona_fide, ~bona_fide))
-        )
+        sides = [side for side in (bona_fide, ~bona_fide) if side.any()]
+        most = (name for name, there in known.items() if all(there[side].mean() > 0.5 for side in sides))
         column = next(most, "clip")
     clips = Unit("clip", None, cluster_count(bona_fide))
     if column == "clip":
