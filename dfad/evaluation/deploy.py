@@ -8,7 +8,7 @@ from dfad.calibrate import CALIBRATORS, Calibrator
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.options import EvaluationKnobs
-from dfad.evaluation.thresholds import choose_threshold
+from dfad.evaluation.thresholds import choose_threshold, parse_rule
 from dfad.scores import ScoreTable
 
 
@@ -19,7 +19,8 @@ def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
     """
     rule, prior = options.threshold, options.prior
     if validation is None:
-        return Deployed(threshold=None if isinstance(rule, str) else float(rule), rule=rule, prior=prior)
+        name, number = parse_rule(rule)
+        return Deployed(threshold=number if name == "number" else None, rule=rule, prior=prior)
     threshold: float | None = None
     calibrator: Calibrator | None = None
     notes = []
