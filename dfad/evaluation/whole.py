@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import isnan, nan
+from math import isinf, isnan, nan
 
 import numpy as np
 
@@ -150,6 +150,8 @@ def _warnings(values: dict[str, float], deployed: Deployed) -> list[str]:
         f"only {count} {name.replace('_', '-')} clips: read the intervals, not the values"
         for name, count in few.items()
     ]
+    endless = [name for name in ("cllr", "cllr_calibrated") if isinf(values.get(name, nan))]
+    notes += [f"{name} is infinite: a clip with an infinite score is on the wrong side" for name in endless]
     if values["eer"] == 0:
         notes.append(
             "not one error: intervals of error rates end where no error in so many tries would still be likely"
