@@ -11,7 +11,7 @@ from dfad.clips import Label
 from dfad.errors import ConfigError, MetricError, did_you_mean
 from dfad.evaluation.units import LEAST, Unit, is_known
 from dfad.metrics import decisions, eer
-from dfad.metrics.bootstrap import Interval, cluster_count, distributions, interval, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, cluster_count, distributions, rate_interval
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
 
@@ -114,9 +114,7 @@ def with_interval(found: Slice, table: ScoreTable, rows: np.ndarray, unit: Unit,
     if count < LEAST:
         clusters, count, name = None, cluster_count(labels == 1), "clip"
     (drawn,) = distributions([Weighted(scores, labels, ("eer",))], labels, clusters, resamples=resamples)
-    between = interval(drawn["eer"], count)
-    if found.eer == 0 and between.high == 0:
-        between = Interval(0.0, zero_errors_bound(count))
+    between = rate_interval(found.eer, drawn["eer"], count)
     return Slice(**{**found.__dict__, "interval": between, "unit": name})
 
 

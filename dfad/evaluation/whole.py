@@ -15,14 +15,14 @@ from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
-from dfad.metrics.bootstrap import Interval, distributions, interval, untold, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, distributions, interval, rate_interval, untold
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
 
 CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
 FEW_CLIPS = 30
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
-ERRORS_AT_ZERO = ("eer", "miss", "false_alarm")
+RATES = ("eer", "miss", "false_alarm", "accuracy", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -116,16 +116,11 @@ def _systems(table: ScoreTable, deployed: Deployed, values: dict[str, float]) ->
 
 
 def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Interval:
-    """The interval; where every resample agrees, as with no errors, what is known of an error rate without any."""
+    """The interval; NaN where every resample agrees, unless it is that of a rate of which more is known."""
+    if name.removesuffix("_at_val") in RATES:
+        return rate_interval(value, drawn, clusters)
     between = interval(drawn, clusters)
-    if between.low != between.high:
-        return between
-    base = name.removesuffix("_at_val")
-    if base in ERRORS_AT_ZERO and value == 0:
-        return Interval(0.0, zero_errors_bound(clusters))
-    if base in ("accuracy", "balanced_accuracy") and value == 1:
-        return Interval(1 - zero_errors_bound(clusters), 1.0)
-    return Interval(nan, nan)
+    return between if between.low != between.high else Interval(nan, nan)
 
 
 def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resamples: int) -> list[Slice]:
