@@ -13,7 +13,7 @@ from dfad.clips import Label
 from dfad.errors import ConfigError, MetricError, did_you_mean
 from dfad.evaluation.units import LEAST, Unit, is_known
 from dfad.metrics import decisions, eer
-from dfad.metrics.bootstrap import Interval, cluster_count, distributions, interval, untold, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, cluster_count, distributions, rate_interval, untold
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
 
@@ -131,10 +131,7 @@ def with_interval(piece: Slice, table: ScoreTable, rows: np.ndarray, unit: Unit,
     if count < LEAST:
         clusters, count, name = None, cluster_count(labels == 1), "clip"
     (drawn,) = distributions([Weighted(scores, labels, ("eer",))], labels, clusters, resamples=resamples)
-    between = interval(drawn["eer"], count)
-    if piece.eer == 0 and between.high == 0:
-        between = Interval(0.0, zero_errors_bound(count))
-    return replace(piece, interval=between, unit=name)
+    return replace(piece, interval=rate_interval(piece.eer, drawn["eer"], count), unit=name)
 
 
 def _badness(piece: Slice) -> tuple[float, float, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 import pandas as pd
@@ -130,14 +131,17 @@ def aligned(table: ScoreTable, like: ScoreTable) -> ScoreTable:
 def in_words(found: Comparison, names: tuple[str, str]) -> list[str]:
     """What a comparison says, as sentences."""
     a, b = names
+    low, high = (100 * end for end in found.interval)
+    between = "" if isnan(low) else f", 95 % interval {low:+.2f} … {high:+.2f}, p = {_p(found.p_eer)}"
     lines = [
         f"EER {100 * found.eers[0]:.2f} % of {a}, {100 * found.eers[1]:.2f} % of {b}, on {found.clips} clips; "
-        f"the difference is {100 * found.difference:+.2f} points, 95 % interval "
-        f"{100 * found.interval.low:+.2f} … {100 * found.interval.high:+.2f}, p = {_p(found.p_eer)}"
+        f"the difference is {100 * found.difference:+.2f} points{between}"
     ]
     if found.differs:
         better, worse = (a, b) if found.difference < 0 else (b, a)
         lines.append(f"{better} is better than {worse} by more than chance would explain")
+    elif isnan(low):
+        lines.append("too few clips of a class for an interval, so nothing tells the difference from chance")
     else:
         lines.append("no difference larger than chance: the interval holds 0")
     one, other = found.alone

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import isnan, nan
+from math import isinf, isnan, nan
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
-from dfad.metrics.bootstrap import Interval, distributions, interval, untold, zero_errors_bound
+from dfad.metrics.bootstrap import Interval, distributions, interval, rate_interval, untold
 from dfad.metrics.pairs import pairs
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
@@ -24,7 +24,7 @@ CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
 FEW_CLIPS = 30
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
-ERRORS_AT_ZERO = ("eer", "miss", "false_alarm")
+RATES = ("eer", "miss", "false_alarm", "accuracy", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -134,16 +134,11 @@ def _intervals(
 
 
 def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Interval:
-    """The interval; where every resample agrees, as with no errors, what is known of an error rate without any."""
+    """The interval; NaN where every resample agrees, unless it is that of a rate of which more is known."""
+    if name.removesuffix("_at_val") in RATES:
+        return rate_interval(value, drawn, clusters)
     between = interval(drawn, clusters)
-    if between.low != between.high:
-        return between
-    base = name.removesuffix("_at_val")
-    if base in ERRORS_AT_ZERO and value == 0:
-        return Interval(0.0, zero_errors_bound(clusters))
-    if base in ("accuracy", "balanced_accuracy") and value == 1:
-        return Interval(1 - zero_errors_bound(clusters), 1.0)
-    return Interval(nan, nan)
+    return between if between.low != between.high else Interval(nan, nan)
 
 
 def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resamples: int) -> list[Slice]:
@@ -165,6 +160,8 @@ def _warnings(values: dict[str, float], deployed: Deployed) -> list[str]:
         f"only {count} {name.replace('_', '-')} clips: read the intervals, not the values"
         for name, count in few.items()
     ]
+    endless = [name for name in ("cllr", "cllr_calibrated") if isinf(values.get(name, nan))]
+    notes += [f"{name} is infinite: a clip with an infinite score is on the wrong side" for name in endless]
     if values["eer"] == 0:
         notes.append(
             "not one error: intervals of error rates end where no error in so many tries would still be likely"

@@ -145,6 +145,25 @@ def zero_errors_bound(clusters: int, *, level: float = LEVEL) -> float:
     return 1 - ((1 - level) / 2) ** (1 / clusters) if clusters else nan
 
 
+def rate_interval(value: float, drawn: Floats, clusters: int) -> Interval:
+    """The interval of a share of clips; where all or none of them count, what so many tries leave open.
+
+    Args:
+        value: of the whole table, in [0, 1].
+        drawn: the same over resamples.
+        clusters: as of `interval`.
+
+    >>> low, high = rate_interval(0.0, np.zeros(50), clusters=100)
+    >>> low, round(high, 4)
+    (0.0, 0.0362)
+    """
+    between = interval(drawn, clusters)
+    if between.low != between.high:
+        return between
+    bound = zero_errors_bound(clusters)
+    return {0.0: Interval(0.0, bound), 1.0: Interval(1 - bound, 1.0)}.get(value, Interval(nan, nan))
+
+
 def p_value(differences: Floats) -> float:
     """Two-sided: how often resampled differences lie on the less frequent side of zero, doubled; never 0.
 
