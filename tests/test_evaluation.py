@@ -76,3 +76,12 @@ def test_empty_table() -> None:
     found = evaluate(MIXED.where(np.zeros(6, bool)), known_attacks=["old"])
     assert isnan(found.values["eer"])
     assert found.notes
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("attack", ["", "old"])
+def test_one_class_has_intervals_over_its_speakers(attack: str) -> None:
+    frame = table(*[(float(row), attack) for row in range(24)]).frame
+    found = evaluate(ScoreTable(frame.assign(speaker=[f"s{row // 2}" for row in range(24)])))
+    assert found.unit is not None
+    assert (found.unit.name, found.unit.count) == ("speaker", 12)

@@ -57,7 +57,9 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     known = {name: is_known(table.frame[name]) for name in ([column] if column else CANDIDATES) if name in table.frame}
     if column is None:
         most = (
-            name for name, there in known.items() if all(there[side].mean() > 0.5 for side in (bona_fide, ~bona_fide))
+            name
+            for name, there in known.items()
+            if all(there[side].mean() > 0.5 for side in (bona_fide, ~bona_fide) if side.any())
         )
         column = next(most, "clip")
     clips = Unit("clip", None, cluster_count(bona_fide))
