@@ -149,9 +149,10 @@ def test_a_kill_between_results_and_report_leaves_no_report_of_other_results(
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("dfad.commands.reports.report_of", killed)
-        typed(manifest_csv, elsewhere.parent, *OTHER)
+        with pytest.raises(KeyboardInterrupt):
+            typed(manifest_csv, elsewhere.parent, *OTHER)
     assert read(elsewhere)["options"]["prior"] == 0.2
     assert not (elsewhere / "report.html").exists()
     typed(manifest_csv, elsewhere.parent, *OTHER)
