@@ -15,7 +15,7 @@ from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
-from dfad.metrics.bootstrap import Interval, distributions, interval, rate_interval, untold
+from dfad.metrics.bootstrap import Interval, distributions, interval, rate_interval, reflected, untold
 from dfad.metrics.pairs import pairs
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
@@ -24,6 +24,7 @@ CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
 FEW_CLIPS = 30
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
+MINIMA = ("min_dcf", "min_cllr")
 RATES = ("eer", "miss", "false_alarm", "accuracy", "balanced_accuracy")
 
 
@@ -138,6 +139,8 @@ def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Inte
     if name.removesuffix("_at_val") in RATES:
         return rate_interval(value, drawn, clusters)
     between = interval(drawn, clusters)
+    if name in MINIMA:
+        between = reflected(value, between)
     return between if between.low != between.high else Interval(nan, nan)
 
 

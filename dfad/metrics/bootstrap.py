@@ -134,6 +134,18 @@ def interval(values: Floats, clusters: int, *, level: float = LEVEL) -> Interval
     return Interval(float(low), float(high))
 
 
+def reflected(value: float, between: Interval) -> Interval:
+    """The interval mirrored at the value (the basic bootstrap; Davison and Hinkley 1997, section 5.2), within [0, 1].
+
+    A minimum over thresholds or maps is too low on few clips, and lower still in their resamples, by about as much
+    again; mirrored, both errors cancel. It may therefore lie above the value altogether.
+
+    >>> reflected(0.5, Interval(0.25, 0.625))
+    Interval(low=0.375, high=0.75)
+    """
+    return Interval(max(0.0, 2 * value - between.high), min(1.0, 2 * value - between.low))
+
+
 def zero_errors_bound(clusters: int, *, level: float = LEVEL) -> float:
     """The error rate that would still show no error in so many independent tries (Clopper and Pearson, 1934).
 
