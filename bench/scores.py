@@ -1,4 +1,4 @@
-"""What judging scores costs (`dfad.metrics`): all metrics of a million scores, and a bootstrap of a hundred thousand."""
+"""What judging scores costs (`dfad.metrics`): all metrics of a million scores, and a bootstrap of 100,000."""
 
 from __future__ import annotations
 

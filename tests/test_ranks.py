@@ -37,7 +37,7 @@ def scored(run: Path, data: dict[str, Any], devices: int) -> pd.DataFrame:
     """Evaluate in this process, with others beside it; give the stored scores."""
     trainer = {"accelerator": "cpu", "devices": devices}
     config = EvalConfig.read({"run": str(run), "data": data, "trainer": trainer})
-    return ScoreTable.read(evaluate_run(config, SILENT).folder / "scores.csv").frame
+    return ScoreTable.read(evaluate_run(config, SILENT).place.folder / "scores.csv").frame
 
 
 @pytest.mark.parametrize("clips", [1, 13, pytest.param(24, marks=pytest.mark.slow)])

@@ -74,6 +74,8 @@ def writing(path: Path) -> Iterator[None]:
     Raises:
         ConfigError: with the reason.
     """
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder; give a file in it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield

@@ -11,10 +11,9 @@ import pandas as pd
 
 from dfad.clips import Label
 from dfad.errors import ConfigError, MetricError, did_you_mean
-from dfad.evaluation.intervals import interval_of
 from dfad.evaluation.units import LEAST, Unit, is_known
 from dfad.metrics import decisions, eer
-from dfad.metrics.bootstrap import Interval, cluster_count, distributions, untold
+from dfad.metrics.bootstrap import Interval, cluster_count, distributions, rate_interval, untold
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
 
@@ -134,7 +133,7 @@ def with_interval(piece: Slice, table: ScoreTable, rows: np.ndarray, unit: Unit,
     if count < LEAST:
         clusters, count, name = None, cluster_count(labels == 1), "clip"
     (drawn,) = distributions([Weighted(scores, labels, ("eer",))], labels, clusters, resamples=resamples)
-    return replace(piece, interval=interval_of("eer", piece.eer, drawn["eer"], count), unit=name)
+    return replace(piece, interval=rate_interval(piece.eer, drawn["eer"], count), unit=name)
 
 
 def _of(table: ScoreTable, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

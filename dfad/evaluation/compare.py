@@ -131,22 +131,17 @@ def aligned(table: ScoreTable, like: ScoreTable) -> ScoreTable:
 def in_words(found: Comparison, names: tuple[str, str]) -> list[str]:
     """What a comparison says, as sentences."""
     a, b = names
-    alone = isnan(found.interval.low)
-    spread = (
-        ""
-        if alone
-        else f", 95 % interval {100 * found.interval.low:+.2f} … {100 * found.interval.high:+.2f}, "
-        f"p = {_p(found.p_eer)}"
-    )
+    low, high = (100 * end for end in found.interval)
+    between = "" if isnan(low) else f", 95 % interval {low:+.2f} … {high:+.2f}, p = {_p(found.p_eer)}"
     lines = [
         f"EER {100 * found.eers[0]:.2f} % of {a}, {100 * found.eers[1]:.2f} % of {b}, on {found.clips} clips; "
-        f"the difference is {100 * found.difference:+.2f} points{spread}"
+        f"the difference is {100 * found.difference:+.2f} points{between}"
     ]
-    if alone:
-        lines.append("the class that has fewer is a single cluster, so nothing tells chance from difference")
-    elif found.differs:
+    if found.differs:
         better, worse = (a, b) if found.difference < 0 else (b, a)
         lines.append(f"{better} is better than {worse} by more than chance would explain")
+    elif isnan(low):
+        lines.append("too few clips of a class for an interval, so nothing tells the difference from chance")
     else:
         lines.append("no difference larger than chance: the interval holds 0")
     one, other = found.alone

@@ -8,7 +8,7 @@ from dfad.calibrate import CALIBRATORS, Calibrator
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.options import EvaluationKnobs
-from dfad.evaluation.thresholds import choose_threshold, is_given, parse_rule
+from dfad.evaluation.thresholds import choose_threshold, parse_rule
 from dfad.scores import ScoreTable
 
 
@@ -19,7 +19,8 @@ def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
     """
     rule, prior = options.threshold, options.prior
     if validation is None:
-        return Deployed(threshold=parse_rule(rule)[1] if is_given(rule) else None, rule=rule, prior=prior)
+        name, number = parse_rule(rule)
+        return Deployed(threshold=number if name == "number" else None, rule=rule, prior=prior)
     threshold: float | None = None
     calibrator: Calibrator | None = None
     notes = []

@@ -18,7 +18,7 @@ COUNTS = ("n_bona_fide", "n_spoof")
 def results_of(
     found: Mapping[str, Evaluation], options: EvaluationKnobs, deployed: Deployed, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Give evaluations by split as plain data, NaN and infinity as null.
+    """Give evaluations by split as plain data; NaN and infinity, which JSON does not know, as null.
 
     Args:
         found: by split.
@@ -73,4 +73,4 @@ def _row(part: Slice) -> dict[str, Any]:
 
 
 def _plain(value: float) -> float | None:
-    return float(value) if isfinite(value) else None  # JSON knows no others
+    return float(value) if isfinite(value) else None

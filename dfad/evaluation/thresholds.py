@@ -36,11 +36,6 @@ def parse_rule(rule: str | float) -> tuple[str, float | None]:
     raise MetricError(f"no rule {text!r} for a threshold: use eer, min_dcf, fa@0.01 or a number")
 
 
-def is_given(rule: str | float) -> bool:
-    """Whether the rule is a number, which needs no scores."""
-    return parse_rule(rule)[0] == "number"
-
-
 def choose_threshold(rule: str | float, scores: ArrayLike, labels: ArrayLike) -> float:
     """Choose a threshold by a rule.
 

@@ -42,8 +42,8 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     are drawn instead; a note says so, as intervals are then too narrow.
 
     Args:
-        table: with clips.
-        column: the one to use, or `clip`; None: the first of speaker and source that half of each class or more have.
+        table: with at least one clip.
+        column: the one to use, or `clip`; None: the first of speaker and source that is known for most clips.
 
     Raises:
         ConfigError: for a column that the table does not have.
@@ -56,9 +56,9 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
         )
     known = {name: is_known(table.frame[name]) for name in ([column] if column else CANDIDATES) if name in table.frame}
     if column is None:
-        sides = (bona_fide, ~bona_fide)
-        usual = (name for name, there in known.items() if all(2 * (there & side).sum() >= side.sum() for side in sides))
-        column = next(usual, "clip")
+        sides = [side for side in (bona_fide, ~bona_fide) if side.any()]
+        most = (name for name, there in known.items() if all(there[side].mean() > 0.5 for side in sides))
+        column = next(most, "clip")
     clips = Unit("clip", None, cluster_count(bona_fide))
     if column == "clip":
         return clips

@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import isinf, isnan, nan
 
+import numpy as np
+
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.breakdown import Slice, breakdown, group, part, usual_columns, with_interval
-from dfad.evaluation.intervals import interval_of
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import act_dcf, cllr, summary
-from dfad.metrics.bootstrap import Interval, distributions, untold
+from dfad.metrics.bootstrap import Interval, distributions, interval, rate_interval, reflected, untold
 from dfad.metrics.pairs import pairs
 from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
@@ -24,6 +25,8 @@ FEW_CLIPS = 30
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
 GROUPS = ("seen", "unseen")
+MINIMA = ("min_dcf", "min_cllr")
+RATES = ("eer", "miss", "false_alarm", "accuracy", "balanced_accuracy")
 
 
 @dataclass(frozen=True)
@@ -128,10 +131,20 @@ def _intervals(
         progress=watch("intervals", "resamples"),
     )
     return {
-        f"{name}{suffix}": interval_of(name, values[f"{name}{suffix}"], spread, unit.count)
+        f"{name}{suffix}": _interval(name, values[f"{name}{suffix}"], spread, unit.count)
         for suffix, of_system in zip(systems, drawn, strict=True)
         for name, spread in of_system.items()
     }
+
+
+def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Interval:
+    """The interval; NaN where every resample agrees, unless it is that of a rate of which more is known."""
+    if name.removesuffix("_at_val") in RATES:
+        return rate_interval(value, drawn, clusters)
+    between = interval(drawn, clusters)
+    if name in MINIMA:
+        between = reflected(value, between)
+    return between if between.low != between.high else Interval(nan, nan)
 
 
 def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resamples: int) -> list[Slice]:
@@ -154,6 +167,8 @@ def _warnings(values: dict[str, float], deployed: Deployed, *, told: bool) -> li
         + ("read the intervals, not the values" if told else "another sample may show quite other values")
         for name, count in few.items()
     ]
+    endless = [name for name in ("cllr", "cllr_calibrated") if isinf(values.get(name, nan))]
+    notes += [f"{name} is infinite: a clip with an infinite score is on the wrong side" for name in endless]
     if values["eer"] == 0 and told:
         notes.append(
             "not one error: intervals of error rates end where no error in so many tries would still be likely"
@@ -167,6 +182,4 @@ def _warnings(values: dict[str, float], deployed: Deployed, *, told: bool) -> li
         )
     if name == "fa" and promised is not None and false_alarm > 2 * promised:
         notes.append(f"validation promised that {promised:.3g} of spoof clips pass, here it is {false_alarm:.3g}")
-    if endless := [name for name, value in values.items() if isinf(value)]:
-        notes.append(f"infinite, as there are infinite scores, and therefore shown as n/a: {', '.join(endless)}")
     return notes

@@ -134,6 +134,18 @@ def interval(values: Floats, clusters: int, *, level: float = LEVEL) -> Interval
     return Interval(float(low), float(high))
 
 
+def reflected(value: float, between: Interval) -> Interval:
+    """The interval mirrored at the value (the basic bootstrap; Davison and Hinkley 1997, section 5.2), within [0, 1].
+
+    A minimum over thresholds or maps is too low on few clips, and lower still in their resamples, by about as much
+    again; mirrored, both errors cancel. It may therefore lie above the value altogether.
+
+    >>> reflected(0.5, Interval(0.25, 0.625))
+    Interval(low=0.375, high=0.75)
+    """
+    return Interval(max(0.0, 2 * value - between.high), min(1.0, 2 * value - between.low))
+
+
 def zero_errors_bound(clusters: int, *, level: float = LEVEL) -> float:
     """The error rate that would still show no error in so many independent tries (Clopper and Pearson, 1934).
 
@@ -143,6 +155,25 @@ def zero_errors_bound(clusters: int, *, level: float = LEVEL) -> float:
     0.0362
     """
     return 1 - ((1 - level) / 2) ** (1 / clusters) if clusters else nan
+
+
+def rate_interval(value: float, drawn: Floats, clusters: int) -> Interval:
+    """The interval of a share of clips; where all or none of them count, what so many tries leave open.
+
+    Args:
+        value: of the whole table, in [0, 1].
+        drawn: the same over resamples.
+        clusters: as of `interval`.
+
+    >>> low, high = rate_interval(0.0, np.zeros(50), clusters=100)
+    >>> low, round(high, 4)
+    (0.0, 0.0362)
+    """
+    between = interval(drawn, clusters)
+    if between.low != between.high:
+        return between
+    bound = zero_errors_bound(clusters)
+    return {0.0: Interval(0.0, bound), 1.0: Interval(1 - bound, 1.0)}.get(value, Interval(nan, nan))
 
 
 def p_value(differences: Floats) -> float:
