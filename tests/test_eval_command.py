@@ -127,7 +127,7 @@ def test_all_clips_are_scored_and_the_reader_is_told_of_those_trained_on(
     run = shutil.copytree(trained, tmp_path / "runs" / trained.name)
     folder, found = evaluated(run, "split=all")
     assert pd.read_csv(folder / "scores.csv")["id"].tolist() == pd.read_csv(manifest_csv)["path"].tolist()
-    assert found["notes"][0] == "the detector was trained on clips that are scored here"
+    assert found["notes"][0] == "36 of 48 clips that are scored here trained the detector, or chose it"
     assert (found["values"]["all/n_bona_fide"], found["values"]["all/n_spoof"]) == (24, 24)
 
 
