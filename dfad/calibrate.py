@@ -22,6 +22,8 @@ from dfad.knobs import Knobs, Named
 from dfad.metrics.llr import pav
 from dfad.metrics.pairs import Bools, Floats, pairs
 
+_FARTHEST = 1e100  # the square of a score has to be a number
+
 
 class Calibrator(Knobs):
     """Base of the maps."""
@@ -178,8 +180,8 @@ def p_spoof(ratios: ArrayLike, prior: float = 0.5) -> Floats:
 
 def _finite_pairs(scores: ArrayLike, labels: ArrayLike) -> tuple[Floats, Bools]:
     s, bona_fide = pairs(scores, labels)
-    if not np.isfinite(s).all():
-        raise MetricError("an infinite score cannot be calibrated")
+    if not (np.abs(s) <= _FARTHEST).all():
+        raise MetricError(f"infinite scores, and those beyond ±{_FARTHEST:g}, cannot be calibrated")
     if np.ptp(s) == 0:
         raise MetricError(f"every score is {s[0]:g}, so there is nothing to calibrate")
     return s, bona_fide

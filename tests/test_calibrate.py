@@ -121,6 +121,7 @@ def test_scores_that_are_the_wrong_way_round_are_refused_and_not_turned(kind):
         ([1.0, nan, 0.0], [1, 1, 0], "NaN"),
         ([inf, 0.0], [1, 0], "infinite"),
         ([1.0, -inf], [1, 0], "infinite"),
+        ([1e200, -1e200], [1, 0], "beyond"),
         ([], [], "no scores"),
         ([1.0], [1, 0], "1 scores but 2 labels"),
     ],

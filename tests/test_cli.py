@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,9 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
+from rich.console import Console
 
+from dfad.commands import console
 from tests.conftest import ROOT, SMALL, environment, write_corpus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -242,3 +245,14 @@ def test_the_development_corpus_trains(reference: Path, dfad: Run, tmp_path: Pat
     table = pd.read_csv(manifest)
     assert pd.read_csv(path)["id"].tolist() == table["path"][table["split"] == "test"].tolist()
     assert len(pd.read_csv(path)) == 282
+
+
+def test_a_bar_shows_any_name_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for terminal in (True, False):
+        screen = Console(force_terminal=terminal, width=120, file=sys.stdout)
+        monkeypatch.setattr(console, "CONSOLE", screen)
+        monkeypatch.setattr(console, "QUICK_S", 0.0)
+        bar = console.Bar("intervals by {x} [bold]y[/]", "values")
+        bar(1, 2)
+        bar(2, 2)
+        assert "intervals by {x} [bold]y[/]" in re.sub("\x1b.*?[A-Za-z]", "", capsys.readouterr().out)

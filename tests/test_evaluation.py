@@ -32,6 +32,7 @@ from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.worst import wrong
 from dfad.metrics import summary
 from dfad.metrics.bootstrap import zero_errors_bound
+from dfad.report.tables import other_unit
 from dfad.scores import ScoreTable
 
 # On shared cores a deadline would time the machine; the same examples every time keep a red test red.
@@ -436,8 +437,8 @@ def test_intervals_at_no_error_and_at_nothing_but_errors():
 @pytest.mark.parametrize(
     ("data", "deployed", "words"),
     [
-        (many(29, 200), Deployed(), "only 29 bona-fide clips: read the intervals"),
-        (many(200, 5), Deployed(), "only 5 spoof clips: read the intervals"),
+        (many(29, 200), Deployed(), "only 29 bona-fide clips: another sample"),
+        (many(200, 5), Deployed(), "only 5 spoof clips: another sample"),
         (many(200, 200), Deployed(threshold=3.0), "does not carry over: 8"),
         (many(200, 200), Deployed(threshold=1.0, rule="fa@0.01"), "promised that 0.01 of spoof clips pass, here it is"),
         (ScoreTable(many(200, 200).frame.round({"score": 0})), Deployed(), "of the scores are tied"),
@@ -571,3 +572,44 @@ def test_results_are_plain_data():
     ]
     assert results["notes"][:2] == ["of the corpus", "of validation"]
     assert "val: 1 of 2 scores are NaN: find those clips in the score table" in results["notes"]
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def overlapping(**columns: object) -> ScoreTable:
+    """Scores of 60 clips of either class that overlap."""
+    labels = np.repeat([1, 0], 60)
+    scores = np.random.default_rng(0).normal(2.0 * labels)
+    frame = pd.DataFrame({"id": range(120), "score": scores, "label": labels, "attack": "", "split": "test"})
+    return ScoreTable(frame.astype({"id": str}).assign(attack=np.where(labels, "", "A"), **columns))  # type: ignore[arg-type]
+
+
+def test_attacks_called_seen_or_unseen_take_no_others_place() -> None:
+    renamed = MIXED.frame.replace({"attack": {"old": "unseen"}})
+    found = evaluate(ScoreTable(renamed), EvaluationKnobs(resamples=0), known_attacks=["unseen"])
+    assert (found.values["eer/seen"], found.values["eer/unseen"]) == (0.0, 0.5)
+    assert [piece.value for piece in found.breakdowns["attack"]] == ["new", "unseen"]
+    assert "eer/unseen" not in evaluate(ScoreTable(renamed)).values  # nobody knows what training had
+
+
+@pytest.mark.parametrize(("rule", "warned"), [("eer", True), ("fa@0.01", False), (9.0, False)])
+def test_only_equal_errors_can_fail_to_carry_over(rule: str | float, warned: bool) -> None:
+    found = evaluate(overlapping(), EvaluationKnobs(resamples=0), Deployed(threshold=9.0, rule=rule))
+    assert any("does not carry over" in note for note in found.notes) == warned
+
+
+def test_slices_over_clips_are_told_where_the_whole_is_over_speakers() -> None:
+    table = overlapping(speaker=[f"s{row % 20}" for row in range(120)], codec=["a", "b"] * 60)
+    options = EvaluationKnobs(resamples=50, by=("attack", "speaker"))
+    results = results_of({"test": evaluate(table, options)}, options, Deployed())
+    parts = results["breakdowns"]["test"]
+    assert other_unit(results, "test", parts["attack"]) == ""
+    assert "single clips" in other_unit(results, "test", parts["speaker"])
+
+
+@pytest.mark.parametrize("resamples", [0, 50])
+def test_notes_speak_of_intervals_only_where_there_are_some(resamples: int) -> None:
+    notes = evaluate(table((1.0, ""), (2.0, ""), (-1.0, "A"), (-2.0, "A")), EvaluationKnobs(resamples=resamples)).notes
+    assert any("interval" in note for note in notes) == bool(resamples)
+    assert any("only 2 spoof clips" in note for note in notes)

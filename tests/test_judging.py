@@ -20,6 +20,9 @@ from dfad.errors import ConfigError, RunError
 from dfad.evaluation import EvaluationKnobs, choose_threshold
 from dfad.scores import ScoreTable
 from dfad.training import fit
+from dfad.training.judging import judge, judged_with, stored_tables
+from dfad.training.runs import Run
+from dfad.training.scoring import SILENT
 from tests.conftest import SMALL
 from tests.test_config import composed
 
@@ -260,3 +263,36 @@ def test_wrong_options_are_refused(
     assert code == 2, said
     assert answer in said
     assert "Traceback" not in said
+
+
+class Killed(BaseException):
+    """As a signal would end the process."""
+
+
+def test_a_kill_between_two_files_mixes_no_two_judgements(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(elsewhere)
+    before, tables = run.read_config(), stored_tables(run)
+    after = before.model_copy(update={"eval": before.eval.model_copy(update={"threshold": "fa@0.5"})})
+    assert judged_with(run, before.eval)
+    whole = Run.write_text
+    for survivors in range(3):  # configuration, results, what is deployed
+        left = survivors
+
+        def write_text(self: Run, name: str, text: str) -> None:
+            nonlocal left
+            if not left:
+                raise Killed
+            left -= 1
+            whole(self, name, text)
+
+        monkeypatch.setattr(Run, "write_text", write_text)
+        with pytest.raises(Killed):
+            judge(run, tables, after, attacks=(), notes=(), screen=SILENT)
+        monkeypatch.undo()
+        assert run.finished  # nothing is trained again
+        assert not judged_with(run, before.eval)
+        assert not judged_with(run, after.eval)
+        assert not (elsewhere / "report.html").exists()  # it shows the results before
+    judge(run, tables, after, attacks=(), notes=(), screen=SILENT)
+    assert judged_with(run, after.eval)
+    assert run.read_config().eval == after.eval

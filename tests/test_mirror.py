@@ -124,3 +124,15 @@ def test_tensorboard_shows_epochs_results_and_figures(elsewhere: Path) -> None:
     assert events.Scalars("test/eer")
     figures = {f"figures/{path.stem}" for path in (elsewhere / "figures").glob("*.png")}
     assert set(events.Tags()["images"]) == figures >= {"figures/confusion_oracle", "figures/det"}
+
+
+def test_results_of_other_options_are_shown_anew(elsewhere: Path) -> None:
+    run, said, sent = Run(elsewhere), list[str](), list[int]()
+    for bound in (10, 10, 20):
+        results = run.read_json("metrics.json")
+        results["options"]["resamples"] = bound
+        run.write_json("metrics.json", results)
+        with Mirror(Broken("", RuntimeError()), said.append) as mirror:
+            mirror.finish(run, lambda bound=bound: sent.append(bound) or [])  # type: ignore[misc]
+    assert sent == [10, 20]
+    assert said == ["dashboard here"] * 3

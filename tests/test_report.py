@@ -12,17 +12,22 @@ from io import BytesIO
 from time import process_time
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from dfad.deployed import Deployed
+from dfad.evaluation import EvaluationKnobs, evaluate, results_of
 from dfad.report import calibration, figures
+from dfad.report.evaluation import Judged, draw, sections
 from dfad.report.groups import MOST, Group, groups, matrix
 from dfad.report.inputs import Example, heard, inputs
 from dfad.report.page import POLARITY, Headline, Page, Section, Sound, render
 from dfad.report.sound import flac, spectrogram
 from dfad.report.style import png, thinned
+from dfad.scores import ScoreTable
 
 RNG = np.random.default_rng(0)
 LABELS = np.repeat([1, 0], 300)
@@ -379,3 +384,29 @@ def test_page_leaves_out_what_it_does_not_have():
 def test_numbers_in_tables_are_set_right(cell, number):
     page = render(Page("t", sections=[Section("s", table=(["a", "b"], [["x", cell]]))]))
     assert page.count('<td class="number">') == number
+
+
+# --- the sections about scores ---------------------------------------------------------------------
+
+
+def judged(scores: object, **columns: object) -> Judged:
+    """Scores of the usual labels, judged without intervals, by all further columns."""
+    frame = pd.DataFrame({"id": [f"{row}" for row in range(600)], "score": scores, "label": LABELS, "attack": ""})
+    table = ScoreTable(frame.assign(split="test", **columns))  # type: ignore[arg-type]
+    options = EvaluationKnobs(resamples=0, by=tuple(columns))
+    return Judged(results_of({"test": evaluate(table, options)}, options, Deployed()), "test", table)
+
+
+def test_scores_with_a_nan_have_a_page() -> None:
+    page = judged(np.where(np.arange(600) == 3, np.nan, SCORES))
+    pictures = draw(page)
+    assert not [name for name in pictures if name.startswith("confusion")]
+    assert "Results" in [section.title for section in sections(page, pictures)]
+
+
+def test_columns_of_like_names_have_pictures_of_their_own() -> None:
+    page = judged(SCORES, **{"a/b": ["x", "y"] * 300, "a_b": ["x", "y", "z"] * 200, "語%": "[bold]"})
+    pictures = draw(page)
+    by = {section.title: section.figures[0][1] for section in sections(page, pictures) if section.title[:3] == "By "}
+    assert len({*by.values()}) == len(by) == 3
+    assert not any("/" in name for name in pictures)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,8 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="all numbers, unrounded")] = False,
 ) -> None:
     """Compare two detectors: the difference of their EERs by a paired bootstrap, their decisions by McNemar's test."""
+    if labels and a.is_dir() and b.is_dir():
+        raise ConfigError("--labels is for files of scores, and both are folders of dfad, which have their labels")
     pair = [scored(place, labels=None if place.is_dir() else labels) for place in (a, b)]
     at = _thresholds(thresholds, pair)
     watch = untold if as_json else Bar("drawing clips", "resamples")  # stdout is for the numbers alone
@@ -50,7 +53,8 @@ def command(
     if as_json:
         values = {**asdict(found), "differs": found.differs, "thresholds": at, "names": names}
         values["unit"] = found.unit.name
-        print(json.dumps(values, indent=1))
+        values["interval"] = [None if isnan(end) else end for end in found.interval]
+        print(json.dumps(values, indent=1, ensure_ascii=False))
         return
     CONSOLE.print(f"A = {escape(str(a))}\nB = {escape(str(b))}")
     for line in in_words(found, ("A", "B")):

@@ -40,14 +40,16 @@ class Bar:
             if CONSOLE.is_terminal:
                 count = DownloadColumn() if self.unit == "bytes" else MofNCompleteColumn()
                 self.bar = Progress(
-                    TextColumn(self.name), BarColumn(), count, TimeRemainingColumn(), console=CONSOLE, transient=True
+                    *(TextColumn("{task.description}", markup=False), BarColumn(), count, TimeRemainingColumn()),
+                    console=CONSOLE,
+                    transient=True,
                 )
                 self.bar.add_task(self.name)
                 self.bar.start()
                 Bar.on = self.bar
             else:
                 size = readable(total) if self.unit == "bytes" else f"{total} {self.unit}"
-                CONSOLE.print(f"{self.name}: {size}")
+                CONSOLE.print(f"{self.name}: {size}", markup=False)
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=done, total=total)
             if done >= total:

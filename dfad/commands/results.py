@@ -13,7 +13,7 @@ from dfad.commands.console import CONSOLE
 from dfad.report import tables
 from dfad.report.board import METRICS, metric_cell
 
-SCREEN_SLICES = 8  # more of them stand in the report and in metrics.json
+SCREEN_SLICES = 8  # all of them stand in the report and in what programs read
 
 
 def result_line(results: Mapping[str, Any]) -> str:
@@ -41,9 +41,11 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
         CONSOLE.print(f"{split} by {escape(column)}, the worst first (clips: bona fide + spoof)")
         _print(tables.BREAKDOWN_HEADER, tables.breakdown_rows(parts[:SCREEN_SLICES]))
         if len(parts) > SCREEN_SLICES:
-            CONSOLE.print(f"… and {len(parts) - SCREEN_SLICES} more, in the report and in metrics.json")
+            CONSOLE.print(f"… and {len(parts) - SCREEN_SLICES} more; a report shows all")
+        if about := tables.other_unit(results, split, parts[:SCREEN_SLICES]):
+            CONSOLE.print(about, markup=False)
     if about := tables.drawn(results, split):
-        CONSOLE.print(about)
+        CONSOLE.print(about, markup=False)
     for note in results["notes"]:
         CONSOLE.print(f"[yellow]note[/] {escape(note)}")
 

@@ -24,6 +24,7 @@ CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
 FEW_CLIPS = 30
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
+GROUPS = ("seen", "unseen")
 MINIMA = ("min_dcf", "min_cllr")
 RATES = ("eer", "miss", "false_alarm", "accuracy", "balanced_accuracy")
 
@@ -35,7 +36,8 @@ class Evaluation:
     Attributes:
         values: the keys of `dfad.metrics.Summary`; beside them `threshold_at_val`, `cllr_calibrated`,
             `act_dcf_calibrated`, `eer/seen` and `eer/unseen` (attacks that training had, and had not) and
-            `eer/<attack>`, each of those against every bona fide clip.
+            `eer/<attack>`, each of those against every bona fide clip; an attack called `seen` or `unseen` is in
+            `breakdowns` only.
         notes: reasons and warnings in plain words.
         intervals: 95 %, by the key of the value.
         unit: what was drawn for the intervals; None without intervals.
@@ -88,12 +90,13 @@ def evaluate(
         for column in columns
     }
     of_attacks = breakdowns.get("attack") or breakdown(table, "attack")
-    for piece in (*_seen_and_unseen(table, set(known_attacks), unit, options.resamples), *of_attacks):
+    attacks = [piece for piece in of_attacks if piece.value not in GROUPS]
+    for piece in (*attacks, *_seen_and_unseen(table, set(known_attacks), unit, options.resamples)):
         values[f"eer/{piece.value}"] = piece.eer
         if not isnan(piece.interval.low):
             intervals[f"eer/{piece.value}"] = piece.interval
     said = [unit.note] if unit and unit.note and intervals else []
-    notes = (*whole.notes, *said, *_warnings(values, deployed))
+    notes = (*whole.notes, *said, *_warnings(values, deployed, told=bool(intervals)))
     return Evaluation(values, notes, intervals, unit if intervals else None, breakdowns)
 
 
@@ -155,27 +158,28 @@ def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resa
     return found
 
 
-def _warnings(values: dict[str, float], deployed: Deployed) -> list[str]:
-    """What a reader should know before believing the numbers."""
+def _warnings(values: dict[str, float], deployed: Deployed, *, told: bool) -> list[str]:
+    """What a reader should know before believing the numbers; `told`: whether there are intervals."""
     notes = []
     few = {name: int(count) for name in ("bona_fide", "spoof") if 0 < (count := values[f"n_{name}"]) < FEW_CLIPS}
     notes += [
-        f"only {count} {name.replace('_', '-')} clips: read the intervals, not the values"
+        f"only {count} {name.replace('_', '-')} clips: "
+        + ("read the intervals, not the values" if told else "another sample may show quite other values")
         for name, count in few.items()
     ]
     endless = [name for name in ("cllr", "cllr_calibrated") if isinf(values.get(name, nan))]
     notes += [f"{name} is infinite: a clip with an infinite score is on the wrong side" for name in endless]
-    if values["eer"] == 0:
+    if values["eer"] == 0 and told:
         notes.append(
             "not one error: intervals of error rates end where no error in so many tries would still be likely"
         )
     miss, false_alarm = (values.get(f"{name}_at_val", nan) for name in ("miss", "false_alarm"))
-    if (miss + false_alarm) / 2 - values["eer"] > 0.05:
+    name, promised = parse_rule(deployed.rule)
+    if name == "eer" and (miss + false_alarm) / 2 - values["eer"] > 0.05:
         notes.append(
             f"the threshold chosen on validation does not carry over: {miss:.1%} of bona fide clips are rejected and "
             f"{false_alarm:.1%} of spoof pass; one chosen on these very clips would make {values['eer']:.1%} of both"
         )
-    name, promised = parse_rule(deployed.rule)
     if name == "fa" and promised is not None and false_alarm > 2 * promised:
         notes.append(f"validation promised that {promised:.3g} of spoof clips pass, here it is {false_alarm:.3g}")
     return notes

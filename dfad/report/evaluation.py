@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import nan
 from typing import Any
+from urllib.parse import quote
 
 from matplotlib.figure import Figure
 
@@ -21,6 +23,7 @@ from dfad.report.tables import (
     breakdown_rows,
     drawn,
     metric_rows,
+    other_unit,
     shown,
     shown_interval,
     threshold_names,
@@ -100,7 +103,8 @@ def draw(judged: Judged) -> dict[str, bytes]:
     }
     for suffix, (_, at) in names.items():
         if at is not None:
-            drawn[f"confusion_{FILES[suffix]}"] = figures.confusion(confusion(scores, labels, at))
+            with suppress(MetricError):  # a NaN or no clip at all, which the notes and all other pictures say
+                drawn[f"confusion_{FILES[suffix]}"] = figures.confusion(confusion(scores, labels, at))
     whole = judged.results["values"].get(f"{judged.split}/eer")
     for column, parts in judged.results["breakdowns"].get(judged.split, {}).items():
         drawn[f"by_{_file_name(column)}"] = groups([_group(part) for part in parts], whole=whole)
@@ -170,7 +174,8 @@ def _breakdowns(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
     return [
         Section(
             f"By {column}, the worst first",
-            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at the deployed threshold.",
+            f"{against.get(column, usual)} Clips: bona fide + spoof; miss and false alarm at {_where(judged)}. "
+            f"{other_unit(judged.results, judged.split, parts)}".rstrip(),
             figures=[(f"EER by {column}", pictures[f"by_{_file_name(column)}"], f"EER with intervals by {column}")],
             table=(BREAKDOWN_HEADER, breakdown_rows(parts)),
         )
@@ -184,8 +189,13 @@ def _worst(judged: Judged) -> list[Section]:
         "Worst misses": (judged.misses, "Bona fide clips that are rejected"),
         "Worst false alarms": (judged.false_alarms, "Spoof clips that pass"),
     }
-    how = "at the deployed threshold, the most wrong first; as the detector hears them."
+    how = f"at {_where(judged)}, the most wrong first; as the detector hears them."
     return [Section(title, f"{what} {how}", sounds=sounds) for title, (sounds, what) in shown.items() if sounds]
+
+
+def _where(judged: Judged) -> str:
+    """At which threshold clips are rejected or pass."""
+    return "threshold 0" if judged.deployed.threshold is None else "the deployed threshold"
 
 
 def _reports(judged: Judged) -> str:
@@ -206,5 +216,5 @@ def _group(part: Mapping[str, Any]) -> Group:
 
 
 def _file_name(column: str) -> str:
-    """A column as part of a file's name."""
-    return "".join(letter if letter.isalnum() else "_" for letter in column)
+    """A column as part of a file's name; no two have the same."""
+    return quote(column, safe=" ")

@@ -120,6 +120,16 @@ def breakdown_rows(parts: Sequence[Mapping[str, Any]]) -> Rows:
     ]
 
 
+def other_unit(results: Mapping[str, Any], split: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    """Which slices have intervals of single clips though the whole has not, in words; empty if there are none."""
+    unit = results["bootstrap"].get(split, {}).get("unit")
+    names = [part["value"] for part in parts if part["interval"][0] is not None and part["unit"] != unit]
+    if not names:
+        return ""
+    which = "all of these" if len(names) == len(parts) else ", ".join(names)
+    return f"Too few values of {unit} in a class: intervals are over single clips, and too narrow, for {which}."
+
+
 def drawn(results: Mapping[str, Any], split: str) -> str:
     """What the intervals of a split are of, in words; empty without any."""
     about = results["bootstrap"].get(split)

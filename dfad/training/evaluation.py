@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
@@ -109,9 +108,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         if trained_on and (heard := _heard(table, trained_on)):
             notes.insert(0, f"{heard} of {len(table)} clips that are scored here trained the detector, or chose it")
         what = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
-        place.write_text("config.yaml", yaml.safe_dump({**what, "eval": options.plain()}, sort_keys=False))
         results = results_of({chosen: found}, options, choice, notes)
-        store_results(place, choice, results)
+        store_results(place, {**what, "eval": options.plain()}, choice, results)
     return Evaluated(place, results, *about, before, judged=True)
 
 

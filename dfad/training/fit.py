@@ -105,7 +105,7 @@ def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -
             )
         return
     screen.say(f"run [bold]{escape(str(run.folder))}[/]")
-    run.write_config(config)
+    run.write_config(config.plain())
     run.write_json("environment.json", now)
 
 

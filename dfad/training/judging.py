@@ -47,18 +47,20 @@ def judge(
         "val": evaluate(tables["val"], briefly, known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
-    run.write_config(config)
-    store_results(run, deployed, results_of(found, options, deployed, notes))
+    store_results(run, config.plain(), deployed, results_of(found, options, deployed, notes))
 
 
-def store_results(run: Run, deployed: Deployed, results: dict[str, Any]) -> None:
-    """Store what validation chose and the results; the results come last, as they say that all is there.
+def store_results(run: Run, config: Mapping[str, Any], deployed: Deployed, results: dict[str, Any]) -> None:
+    """Store the configuration, the results and what validation chose, so that a kill at any moment mixes no two.
 
-    A report of results before these goes: a process that ends before it writes another leaves none that is wrong.
+    What was deployed goes first and comes last: while it is missing, `judged_with` holds for no options. A report of
+    results before these goes too: a process that ends before it writes another leaves none that is wrong.
     """
-    (run.folder / "report.html").unlink(missing_ok=True)
-    run.write_json(FILE, deployed.plain())
+    for name in (FILE, "report.html"):
+        (run.folder / name).unlink(missing_ok=True)
+    run.write_config(config)
     run.write_json("metrics.json", results)
+    run.write_json(FILE, deployed.plain())
 
 
 def judged_with(run: Run, options: EvaluationKnobs, deployed: Deployed | None = None) -> bool:

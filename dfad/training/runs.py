@@ -154,9 +154,9 @@ class Run:
             if path.name not in (".lock", "train.log"):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def write_config(self, config: TrainConfig) -> None:
+    def write_config(self, config: Mapping[str, Any]) -> None:
         """Store the resolved configuration."""
-        self.write_text("config.yaml", yaml.safe_dump(config.plain(), sort_keys=False, allow_unicode=True))
+        self.write_text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def read_config(self) -> TrainConfig:
         """Read the stored configuration.
