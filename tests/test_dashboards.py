@@ -116,7 +116,7 @@ class TestOffline:
             (path,) = (sent.folder / "files" / "media" / "images" / "figures").glob(f"{name}_*.png")
             assert path.read_bytes() == (folder / "figures" / f"{name}.png").read_bytes()
             assert str(path.relative_to(sent.folder / "files")) in sent.files
-        assert {"config.yaml", "metrics.json", "curves.csv", "report.html"} <= sent.files
+        assert {"config.yaml", "metrics.json", "deployed.json", "curves.csv", "report.html"} <= sent.files
 
     def test_the_scores_are_an_artifact(self, folder: Path, sent: OfflineRun) -> None:
         scores = sent.contents("scores")

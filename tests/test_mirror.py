@@ -84,6 +84,22 @@ def test_a_dashboard_that_fails_is_told_in_a_line(place: str, elsewhere: Path) -
     assert not (Run(elsewhere).read_json("broken.json") or {}).get("complete")
 
 
+def test_results_that_were_judged_anew_are_shown_once_more(elsewhere: Path) -> None:
+    said: list[str] = []
+
+    def mirrored() -> int:
+        board = Broken("", RuntimeError())
+        with Mirror(board, said.append) as mirror:
+            mirror.finish(Run(elsewhere), lambda: [])
+        return len(board.closed)
+
+    assert [mirrored(), mirrored()] == [1, 0]
+    results = Run(elsewhere).read_json("metrics.json")
+    Run(elsewhere).write_json("metrics.json", {**results, "threshold": 0.25})
+    assert [mirrored(), mirrored()] == [1, 0]
+    assert said == ["dashboard here"] * 4
+
+
 def test_what_a_user_can_put_right_ends_the_run(elsewhere: Path) -> None:
     with pytest.raises(ConfigError), Mirror(Broken("open", ConfigError("no")), print) as mirror:
         mirror.finish(Run(elsewhere), lambda: [])

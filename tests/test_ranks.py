@@ -42,13 +42,13 @@ def scored(run: Path, data: dict[str, Any], devices: int) -> pd.DataFrame:
 
 @pytest.mark.parametrize("clips", [1, 13, pytest.param(24, marks=pytest.mark.slow)])
 def test_scores_are_the_same_on_one_and_two_devices(
-    clips: int, trained: Path, manifest_csv: Path, tmp_path: Path
+    clips: int, elsewhere: Path, manifest_csv: Path, tmp_path: Path
 ) -> None:
     whole = Manifest.read(manifest_csv)
     path = tmp_path / "some.csv"
     whole.frame.rename(columns={"id": "path"}).iloc[:clips].assign(split="test", label="real").to_csv(path, index=False)
     data = {"name": "manifest", "path": str(path), "root": str(manifest_csv.parent), "batch_size": 8}
-    one, two = scored(trained, data, 1), scored(trained, data, 2)
+    one, two = scored(elsewhere, data, 1), scored(elsewhere, data, 2)
     assert two["id"].tolist() == whole.frame["id"].tolist()[:clips]
     pd.testing.assert_frame_equal(one, two, check_exact=True)
 
@@ -86,7 +86,7 @@ def configured(manifest_csv: Path, runs: Path, model: dict[str, Any], devices: i
     )
 
 
-def test_another_rank_fails_with_a_line_of_its_own(trained: Path, manifest_csv: Path, tmp_path: Path) -> None:
+def test_another_rank_fails_with_a_line_of_its_own(elsewhere: Path, manifest_csv: Path, tmp_path: Path) -> None:
     frame = Manifest.read(manifest_csv).frame.rename(columns={"id": "path"}).assign(split="test")
     frame["label"] = frame["label"].map({0: "spoof", 1: "real"})
     frame["path"] = [str(manifest_csv.parent / path) for path in frame["path"]]
@@ -96,7 +96,7 @@ def test_another_rank_fails_with_a_line_of_its_own(trained: Path, manifest_csv: 
     frame.to_csv(tmp_path / "broken.csv", index=False)
     data = {"name": "manifest", "path": str(tmp_path / "broken.csv"), "batch_size": 8, "scan": False}
     with pytest.raises(DataError, match=r"broken\.wav"):
-        scored(trained, data, 2)
+        scored(elsewhere, data, 2)
     assert not torch.distributed.is_initialized()
 
 

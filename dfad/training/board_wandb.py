@@ -26,13 +26,8 @@ from dfad.training.mirror import HeardClip
 from dfad.training.runs import Run
 
 FILES = (
-    "config.yaml",
-    "environment.json",
-    "manifest.json",
-    "metrics.json",
-    "deployed.json",
-    "curves.csv",
-    "report.html",
+    *("config.yaml", "environment.json", "manifest.json", "metrics.json", "deployed.json"),
+    *("curves.csv", "report.html"),
 )
 WAITS_S = {"init_timeout": 30.0, "finish_timeout": 120.0}  # WANDB_INIT_TIMEOUT and WANDB_FINISH_TIMEOUT go before
 SYNC = "wandb sync --include-online --include-synced"  # also what was begun online, and cut off

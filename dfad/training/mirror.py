@@ -7,6 +7,7 @@ and everything else once the run is finished. A marker in the folder, `<board>.j
 from __future__ import annotations
 
 import csv
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class Mirror(Callback):
                 self._show_rows(self.run)
 
     def finish(self, run: Run, clips: Callable[[], Sequence[HeardClip]]) -> None:
-        """Show all of a finished run, unless that was done before, with results of the same options.
+        """Show all of a finished run, unless that was done before with the same results.
 
         Args:
             run: whose folder is mirrored, report and figures included.
@@ -114,15 +115,16 @@ class Mirror(Callback):
         """
         if self.lost:
             return
-        marker, judged = self._marker(run), run.read_json("metrics.json").get("options")
-        if not marker.get("complete") or marker.get("eval") != judged:
+        marker = self._marker(run)
+        results = hashlib.sha256((run.folder / "metrics.json").read_bytes()).hexdigest()[:8]
+        if not marker.get("complete") or marker.get("results") != results:  # it may have been judged anew
             heard = clips()
             with run.working(), self._training_goes_on():
                 self._open(run)
                 self._show_rows(run)
                 self.board.results(run, heard)
                 where = self._close(failed=False)
-                marker = {"key": self.board.key(run), "complete": True, "where": where, "eval": judged}
+                marker = {"key": self.board.key(run), "complete": True, "where": where, "results": results}
                 run.write_json(f"{self.board.name}.json", marker)
         if marker.get("complete"):
             self.say(f"dashboard {escape(marker['where'])}")
