@@ -236,17 +236,28 @@ def test_without_clusters_nothing_bounds_an_error_rate():
 
 
 def test_p_values_by_hand():
-    assert p_value(np.array([1.0, 2.0, 3.0])) == 0.5  # 2 (0 + 1) / 4
-    assert p_value(np.array([-1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])) == 0.5  # 2 (1 + 1) / 8
-    assert p_value(np.array([-1.0, 1.0])) == 1
-    assert p_value(np.zeros(50)) == 1
-    assert p_value(np.full(1999, -0.1)) == pytest.approx(0.001)
+    many = 10**9  # clusters, so that Student's distribution is normal
+    assert p_value(np.array([1.0, 2.0, 3.0]), many) == pytest.approx(0.5)  # 2 (0 + 1) / 4
+    assert p_value(np.array([-1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]), many) == pytest.approx(0.5)  # 2 (1 + 1) / 8
+    assert p_value(np.array([-1.0, 1.0]), many) == 1
+    assert p_value(np.zeros(50), many) == 1
+    assert p_value(np.full(1999, -0.1), many) == pytest.approx(0.001)
+    assert np.isnan(p_value(np.zeros(50), 1))
+
+
+@pytest.mark.parametrize("clusters", [10, 30, 1000])
+def test_a_p_value_below_a_twentieth_means_that_the_interval_does_not_hold_zero(clusters):
+    drawn = np.random.default_rng(0).normal(size=4999)
+    for shift in np.linspace(1, 4, 40):
+        low, _ = interval(drawn + shift, clusters)
+        p = p_value(drawn + shift, clusters)
+        assert abs(p - 0.05) < 0.01 or (p < 0.05) == (low > 0)
 
 
 @given(st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=30).map(np.array))
 def test_p_values_do_not_know_which_system_came_first(differences):
-    assert p_value(differences) == p_value(-differences)
-    assert 0 < p_value(differences) <= 1
+    assert p_value(differences, 20) == p_value(-differences, 20)
+    assert 0 < p_value(differences, 20) <= 1
 
 
 # --- coverage ------------------------------------------------------------------------------------

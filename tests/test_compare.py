@@ -50,7 +50,8 @@ def test_a_better_detector_is_found_whichever_comes_first():
     assert one.interval.low < one.difference < one.interval.high < 0
     assert other.interval == pytest.approx((-one.interval.high, -one.interval.low), abs=1e-12)
     assert (other.difference, other.alone, other.eers) == (-one.difference, one.alone[::-1], one.eers[::-1])
-    assert one.p_eer == other.p_eer == pytest.approx(2 / 501)
+    assert one.p_eer == other.p_eer
+    assert 2 / 501 < one.p_eer < 0.006  # the least that so many resamples and clusters can say
     assert one.p_decisions == other.p_decisions < 1e-6
     assert "A is better than B" in in_words(one, ("A", "B"))[1]
     assert "B is better than A" in in_words(other, ("A", "B"))[1]

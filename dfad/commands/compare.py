@@ -71,6 +71,8 @@ def _thresholds(text: str | None, pair: list[Scored]) -> tuple[float, float]:
         return deployed[0] or 0.0, deployed[1] or 0.0
     try:
         first, second = (float(word) for word in text.split(","))
+        if isnan(first) or isnan(second):
+            raise ValueError
     except ValueError:
         raise ConfigError(f"--thresholds {text}: give two numbers with a comma between, such as 0,0.35") from None
     return first, second

@@ -42,17 +42,17 @@ def command(
         Path | None, typer.Option(metavar="FILE", help="scores that choose threshold and calibrator")
     ] = None,
     threshold: Annotated[
-        str, typer.Option(metavar="RULE", help="eer, min_dcf, fa@0.01 by validation; or a number")
-    ] = "eer",
+        str | None, typer.Option(metavar="RULE", help="eer (default), min_dcf, fa@0.01 by validation; or a number")
+    ] = None,
     calibrator: Annotated[
-        str, typer.Option(metavar="NAME", help="logistic, temperature, isotonic or none")
-    ] = "logistic",
-    prior: Annotated[float, typer.Option(help="share of spoof that P(spoof) expects")] = 0.5,
+        str | None, typer.Option(metavar="NAME", help="logistic (default), temperature, isotonic or none")
+    ] = None,
+    prior: Annotated[float | None, typer.Option(help="share of spoof that P(spoof) expects (0.5)")] = None,
     by: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="break down by; may be repeated")] = None,
     cluster: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="drawn as a whole for intervals; clip: single clips")
     ] = None,
-    resamples: Annotated[int, typer.Option(help="for 95 % intervals; 0: none")] = 2000,
+    resamples: Annotated[int | None, typer.Option(help="for 95 % intervals; 0: none (2000)")] = None,
     report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="write a page with all pictures")] = None,
     audio: Annotated[Path | None, typer.Option(metavar="FOLDER", help="of the clips, to hear the worst in it")] = None,
     export: Annotated[Path | None, typer.Option(metavar="FILE.txt", help="write them as ASVspoof text")] = None,
@@ -61,23 +61,22 @@ def command(
     """Judge scores: metrics with intervals, decisions at three thresholds, breakdowns, warnings.
 
     A score is the log-odds of bona fide: higher means more likely real. A file that is the other way round needs
-    --polarity spoof; nothing is ever turned round by looking at labels.
+    --polarity spoof; nothing is ever turned round by looking at labels. A run's folder is judged by its own options.
     """
     if polarity not in ("bona-fide", "spoof"):
         raise ConfigError(f"--polarity {polarity}: give the class for which scores are high, bona-fide or spoof")
     if audio and not report:
         raise ConfigError("--audio needs --report FILE.html, which plays the clips")
-    options = EvaluationKnobs.read(
-        {
-            "threshold": _number(threshold),
-            "calibrator": calibrator,
-            "prior": prior,
-            "by": by or None,
-            "cluster": cluster,
-            "resamples": resamples,
-        }
-    )
     found = scored(scores, labels=labels, polarity=polarity, validation=validation)  # type: ignore[arg-type]
+    given = {
+        "threshold": None if threshold is None else _number(threshold),
+        "calibrator": calibrator,
+        "prior": prior,
+        "by": by or None,
+        "cluster": cluster,
+        "resamples": resamples,
+    }
+    options = EvaluationKnobs.read({**found.options, **{name: it for name, it in given.items() if it is not None}})
     deployed = deploy(found.validation, options)
     whole = evaluate(found.table, options, deployed, watch=(lambda *task: untold) if as_json else Bar)  # JSON alone
     results = results_of({SPLIT: whole}, options, deployed)

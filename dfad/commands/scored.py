@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -25,12 +27,14 @@ class Scored:
         table: of the scores.
         validation: scores of the same detector on validation, if there are any.
         deployed: what the run chose, if it is one.
+        options: that a run was judged with.
     """
 
     name: str
     table: ScoreTable
     validation: ScoreTable | None = None
     deployed: Deployed | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def scored(
@@ -64,7 +68,11 @@ def scored(
             chosen = run / "scores" / "val.csv"
             same = chosen.is_file() and (run == place or _of_best(place))
             return Scored(
-                name, ScoreTable.read(scores), ScoreTable.read(chosen) if same else None, Deployed.of_run(place)
+                name,
+                ScoreTable.read(scores),
+                ScoreTable.read(chosen) if same else None,
+                Deployed.of_run(place),
+                json.loads((place / "metrics.json").read_text())["options"],
             )
     raise RunError(f"{place} holds no scores: give a finished run, a folder of its evals/, or a file of scores")
 

@@ -92,7 +92,7 @@ def compare(
         eers=eers,
         difference=eers[0] - eers[1],
         interval=interval(differences, unit.count),
-        p_eer=p_value(differences),
+        p_eer=p_value(differences, unit.count),
         alone=alone,
         p_decisions=float(binomtest(alone[0], sum(alone)).pvalue) if sum(alone) else 1.0,
         unit=unit,

@@ -48,9 +48,13 @@ class EvaluationKnobs(Knobs):
         Raises:
             ConfigError: naming the first such column.
         """
-        known = [*columns]
-        asked = [*(("by", name) for name in self.by or ()), *([("cluster", self.cluster)] if self.cluster else [])]
-        for option, name in asked:
-            there = [*known, "clip"] if option == "cluster" else known
-            if name not in there:
-                raise ConfigError(f"eval.{option}: there is no column {name!r}; {did_you_mean(name, there)}")
+        for option, lacking in self.lacking(columns).items():
+            there = [*columns, *(["clip"] if option == "cluster" else [])]
+            raise ConfigError(f"eval.{option}: there is no column {lacking[0]!r}; {did_you_mean(lacking[0], there)}")
+
+    def lacking(self, columns: Iterable[str]) -> dict[str, list[str]]:
+        """Which columns are asked for and not there, by option."""
+        there = {*columns}
+        asked = {"by": self.by or (), "cluster": (self.cluster,) if self.cluster not in (None, "clip") else ()}
+        missing = {option: [str(name) for name in names if name not in there] for option, names in asked.items()}
+        return {option: names for option, names in missing.items() if names}

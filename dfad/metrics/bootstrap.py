@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from dfad.errors import MetricError
 from dfad.metrics.pairs import Bools, Floats, Ints, as_labels
@@ -176,11 +176,18 @@ def rate_interval(value: float, drawn: Floats, clusters: int) -> Interval:
     return {0.0: Interval(0.0, bound), 1.0: Interval(1 - bound, 1.0)}.get(value, Interval(nan, nan))
 
 
-def p_value(differences: Floats) -> float:
-    """Two-sided: how often resampled differences lie on the less frequent side of zero, doubled; never 0.
+def p_value(differences: Floats, clusters: int) -> float:
+    """Two-sided, and in step with `interval`: how much confidence the interval could have and still not hold zero.
 
-    >>> p_value(np.array([1.0, 2.0, 3.0]))
+    Args:
+        differences: of a metric, over resamples.
+        clusters: how many there are, as `cluster_count` says; NaN for fewer than two.
+
+    >>> round(p_value(np.array([1.0, 2.0, 3.0]), clusters=100_000), 4)
     0.5
     """
+    if clusters < 2:
+        return nan
     side = min(np.count_nonzero(differences <= 0), np.count_nonzero(differences >= 0))
-    return float(min(1.0, 2 * (side + 1) / (len(differences) + 1)))
+    quantile = float(ndtri(min(0.5, (side + 1) / (len(differences) + 1))))
+    return 2 * float(stdtr(clusters - 1, quantile * sqrt((clusters - 1) / clusters)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from rich.markup import escape
 
 from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
@@ -81,7 +82,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
     chosen = "all" if not own and SPLIT_NOTE in whole.notes else config.split
     manifest = _chosen(whole, chosen)
-    options.require(manifest.frame.columns)
+    options = _fitting(options, config, manifest, screen)
     if not len(manifest):
         raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
@@ -148,6 +149,21 @@ def follow(
     usable = _chosen(knobs.manifest(), chosen).without(skipped)
     rows = np.arange(len(usable))
     score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank.ready())
+
+
+def _fitting(options: EvaluationKnobs, config: EvalConfig, manifest: Manifest, screen: Screen) -> EvaluationKnobs:
+    """The options less what the run asked of columns that another corpus has not; what is asked now must be there.
+
+    Raises:
+        ConfigError: for a column that is asked for now.
+    """
+    columns = list(manifest.frame.columns)
+    inherited = {name: gone for name, gone in options.lacking(columns).items() if name not in (config.eval or {})}
+    for name, gone in inherited.items():
+        screen.say(f"the corpus has no column {escape(', '.join(gone))}, which the run's eval.{name} names")
+    options = options.model_copy(update=dict.fromkeys(inherited))
+    options.require(columns)
+    return options
 
 
 def _trained_on(stored: TrainConfig | None, data: CorpusKnobs, now: Manifest) -> Manifest | None:
