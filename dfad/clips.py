@@ -140,7 +140,9 @@ class Manifest:
                 )
         if lines:
             hint = (
-                "name no splits at all and the clips are dealt at random" if not self.notes else "more clips are needed"
+                "name no splits at all and the clips are dealt at random"
+                if not self.notes
+                else "clips are dealt by speaker, or by name: more of these are needed, or a column split"
             )
             raise DataError("\n".join(lines) + f"\nevery split needs both classes; {hint}")
 

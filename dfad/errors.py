@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_LISTED = 20  # words to choose from
 IN_RUN = "in run "  # begins the note on an error that names the folder of the run in which it happened
 
 
@@ -53,4 +54,7 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """
     words = sorted(known)
     close = get_close_matches(word, words, n=1, cutoff=0.6)
-    return f"did you mean '{prefix}{close[0]}'?" if close else f"choose from: {', '.join(prefix + w for w in words)}"
+    if close:
+        return f"did you mean '{prefix}{close[0]}'?"
+    more = f", … ({len(words) - MOST_LISTED} more)" if len(words) > MOST_LISTED else ""
+    return f"choose from: {', '.join(prefix + word for word in words[:MOST_LISTED])}{more}"

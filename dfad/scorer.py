@@ -97,6 +97,8 @@ class Result:
         calibrated: whether the score went through a calibrator; if not, read `p_spoof` with care.
         prior: the share of spoof that is expected beforehand.
         raw_score: what the network says, as it stands in score tables.
+        raw_threshold: the threshold in its units, by which the verdict goes: a calibrator with steps can give a
+            score below the threshold and one above it the same ratio.
     """
 
     score: float
@@ -106,6 +108,7 @@ class Result:
     calibrated: bool
     prior: float
     raw_score: float
+    raw_threshold: float
 
 
 class Scorer:
@@ -157,6 +160,7 @@ class Scorer:
             calibrated=calibrator is not None,
             prior=deployed.prior,
             raw_score=score,
+            raw_threshold=threshold,
         )
 
     @torch.inference_mode()

@@ -85,15 +85,17 @@ def test_formats_without_labels(tmp_path: Path, key: Path, text: str) -> None:
     frame = read_scores(path, labels=key).frame
     assert frame[list(SAME)].to_dict("list") == SAME
     assert frame["speaker"].tolist() == ["LA_0001", "LA_0002"]
-    assert refusal(path).endswith("has no labels; give a manifest or an ASVspoof protocol that has them")
+    assert refusal(path).endswith("has no labels; give a manifest or an ASVspoof protocol that has them: --labels FILE")
 
 
 @pytest.mark.parametrize(("role", "name"), [(role, name) for role, names in NAMES.items() for name in names])
 def test_every_name_of_a_column_is_known(tmp_path: Path, role: str, name: str) -> None:
     words = {"id": "a", "score": "2", "label": "real", "attack": "", "split": "val"}
+    more = {} if role in words else {role: "x"}
+    words |= more
     header = ",".join(name.upper().replace("_", "-") if each == role else each for each in words)
     (row,) = read_scores(put(tmp_path / "s", f"{header}\n{','.join(words.values())}\n")).frame.to_dict("records")
-    assert row == {"id": "a", "score": 2, "label": 1, "attack": "", "split": "val"}
+    assert row == {"id": "a", "score": 2, "label": 1, "attack": "", "split": "val", **more}
 
 
 def test_further_columns_are_kept_as_they_are(tmp_path: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +28,7 @@ SPLIT = "scores"  # what the results are called where a split's name stands
 PLAYED_RATE = 16_000  # Hz
 
 if TYPE_CHECKING:
-    from dfad.report.page import Sound
+    from dfad.report.page import Section, Sound
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -67,19 +72,23 @@ def command(
         raise ConfigError(f"--polarity {polarity}: give the class for which scores are high, bona-fide or spoof")
     if audio and not report:
         raise ConfigError("--audio needs --report FILE.html, which plays the clips")
+    _require_other_files(report, export, inputs=(scores, labels, validation))
     found = scored(scores, labels=labels, polarity=polarity, validation=validation)  # type: ignore[arg-type]
     given = {
         "threshold": None if threshold is None else _number(threshold),
         "calibrator": calibrator,
         "prior": prior,
-        "by": by or None,
+        "by": [name for word in by or () for name in word.split(",")] or None,
         "cluster": cluster,
         "resamples": resamples,
     }
     options = EvaluationKnobs.read({**found.options, **{name: it for name, it in given.items() if it is not None}})
+    if found.validation is None and (threshold or calibrator) and not isinstance(options.threshold, float):
+        asked = f"--threshold {threshold}" if threshold else f"--calibrator {calibrator}"
+        raise ConfigError(f"{asked} needs --validation FILE, scores of the same system that are not judged here")
     deployed = deploy(found.validation, options)
     whole = evaluate(found.table, options, deployed, watch=(lambda *task: untold) if as_json else Bar)  # JSON alone
-    results = results_of({SPLIT: whole}, options, deployed)
+    results = results_of({SPLIT: whole}, options, deployed, _doubts(found))
     if as_json:
         print(json.dumps(_flat(results), indent=1, ensure_ascii=False))
         for text in results["notes"]:
@@ -91,15 +100,41 @@ def command(
     if export:
         _export(found, export)
     if report:
-        _report(report, found, results, deployed, audio)
+        files = {"scores": scores, "labels": labels, "validation": validation}
+        _report(report, found, results, deployed, audio, {name: path for name, path in files.items() if path})
         print(f"report {report}", file=sys.stderr)
+
+
+def _require_other_files(report: Path | None, export: Path | None, inputs: tuple[Path | None, ...]) -> None:
+    """Refuse to write over what is read."""
+    for flag, path in (("--report", report), ("--export", export)):
+        if path and path.resolve() in {given.resolve() for given in inputs if given}:
+            raise ConfigError(f"{flag} {path}: that file is read; choose another name")
+    if report and report.suffix not in (".html", ".htm"):
+        raise ConfigError(f"--report {report}: give a name that ends in .html")
+
+
+def _doubts(found: Scored) -> list[str]:
+    """What may be wrong with the files as such."""
+    notes = []
+    scores = found.table.scores
+    if len(scores) > 1 and scores.min() >= 0 and scores.max() <= 1:
+        notes.append("all scores lie in [0, 1]: if they are probabilities p, log-odds ln(p / (1 - p)) are expected")
+    if found.validation is not None and not found.table.frame["id"].str.fullmatch(r"row \d+").all():
+        both = int(found.table.frame["id"].isin(found.validation.frame["id"]).sum())
+        if both:
+            notes.append(
+                f"{both} of {len(scores)} clips are in the validation too, which chose threshold and calibrator"
+            )
+    return notes
 
 
 def _number(rule: str) -> str | float:
     try:
-        return float(rule)
+        value = float(rule)
     except ValueError:
         return rule
+    return value if isfinite(value) else rule
 
 
 def _flat(results: dict[str, Any]) -> dict[str, Any]:
@@ -136,16 +171,36 @@ def _export(found: Scored, path: Path) -> None:
     note(f"scores written to {path}")
 
 
-def _report(path: Path, found: Scored, results: dict[str, Any], deployed: Deployed, audio: Path | None) -> None:
+def _report(
+    path: Path,
+    found: Scored,
+    results: dict[str, Any],
+    deployed: Deployed,
+    audio: Path | None,
+    files: Mapping[str, Path],
+) -> None:
     from dfad.report.evaluation import Judged, draw, sections
-    from dfad.report.page import Section
     from dfad.report.run import write_page
 
     sounds = _sounds(found, deployed, audio, results["options"]["worst"]) if audio else ([], [])
     judged = Judged(results, SPLIT, found.table, deployed, found.validation, *sounds)
-    parts = [*sections(judged, draw(judged)), Section("Options", text=json.dumps(results["options"], indent=1))]
+    parts = [*sections(judged, draw(judged)), _judged(files, results)]
     with writing(path):
         write_page(path, found.name, judged, parts)
+
+
+def _judged(files: Mapping[str, Path], results: dict[str, Any]) -> Section:
+    """What was judged, when, with what and how: a page is a record."""
+    from dfad.report.page import Section
+
+    lines = [f"{name} {path}{_digest(path)}" for name, path in files.items()]
+    lines += [f"{name} {results['values'][f'{SPLIT}/n_{name}']} clips" for name in ("bona_fide", "spoof")]
+    lines += [f"dfad {version('dfad')}", datetime.now().astimezone().isoformat(" ", "seconds"), ""]
+    return Section("What was judged", text="\n".join(lines) + json.dumps(results["options"], indent=1))
+
+
+def _digest(path: Path) -> str:
+    return f" sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}" if path.is_file() else ""
 
 
 def _sounds(found: Scored, deployed: Deployed, audio: Path, most: int) -> tuple[list[Sound], list[Sound]]:

@@ -45,7 +45,7 @@ def runs(
     Keys are those of the command line and of metrics.json: model=cnn, seed=1, model.lr<0.01, val/eer<0.1; and
     run, status (finished, running, failed, unfinished, damaged), epochs, when, error.
 
-    With --by, seeds of one value are averaged first; [low, high] is a 95 % interval of the mean over the values.
+    With --by, seeds of one value are averaged first; low and high are a 95 % interval of the mean over the values.
     """
     if csv and as_json:
         raise ConfigError("--csv and --json: choose one")
@@ -96,7 +96,7 @@ def _note_left_out(board: pd.DataFrame, key: str | None) -> None:
 
 def _show_values(board: pd.DataFrame, key: str) -> None:
     """Print a row per value of an option, the worst first."""
-    table = over_seeds(board[board[key].notna()])
+    table = over_seeds(board[board[key].notna()]).copy()  # in one piece, for a column more
     shown = [key, "seeds", "test/eer"]
     counts = ["test/n_bona_fide", "test/n_spoof"]
     if set(counts) <= set(table) and table[counts].notna().all(axis=None):

@@ -115,7 +115,7 @@ def _counts(codes: np.ndarray, manifest: Manifest) -> np.ndarray:
 def _list(name: str, rows: dict[str, int], counts: np.ndarray) -> str:
     """The values that can be held out, if they are not too many, and the words that do so one after another."""
     if len(rows) > MOST_LISTED:
-        return f"the column {name} has {len(rows)} values"
+        return f"the column {name} has {len(rows)} values, such as {', '.join(sorted(rows)[:5])}"
     left = counts.sum(axis=0) - counts
     can = counts.sum(axis=1).all(axis=-1) & left.all(axis=(-2, -1))
     values = sorted(value for value, row in rows.items() if can[row])

@@ -146,10 +146,11 @@ def in_words(found: Comparison, names: tuple[str, str]) -> list[str]:
         lines.append("no difference larger than chance: the interval holds 0")
     one, other = found.alone
     if one + other:
-        verdict = "more often than chance" if found.p_decisions < 0.05 else "no more often than chance"
+        one_is = f"{a if one > other else b} is right more often than chance would have it"
+        verdict = one_is if found.p_decisions < 0.05 else "neither is right more often than chance would have it"
         lines.append(
             f"at their thresholds they decide {one + other} clips differently: {a} alone is right on {one}, {b} alone "
-            f"on {other}; one is right {verdict} (McNemar, p = {_p(found.p_decisions)}, clips taken as independent)"
+            f"on {other}; {verdict} (McNemar, p = {_p(found.p_decisions)}, clips taken as independent)"
         )
     else:
         lines.append("at their thresholds they are right and wrong on the same clips")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from math import isfinite
 
+import numpy as np
+
 from dfad.calibrate import CALIBRATORS, Calibrator
+from dfad.clips import CLASS_NAMES
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import choose_threshold, parse_rule
 from dfad.scores import ScoreTable
+
+FEW_CLIPS = 30
 
 
 def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
@@ -38,4 +43,9 @@ def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
             calibrator = CALIBRATORS[options.calibrator].fit(validation.scores, validation.labels)
         except MetricError as error:
             notes.append(f"no calibrator could be fitted on validation: {error}")
+    chosen = {"threshold": threshold, "calibrator": calibrator}
+    if what := " and ".join(name for name, choice in chosen.items() if choice is not None):
+        counts = np.bincount(validation.labels, minlength=2)
+        few = [f"{count} {name}" for name, count in zip(CLASS_NAMES, counts, strict=True) if count < FEW_CLIPS]
+        notes += [f"only {' and '.join(few)} clips of validation chose the {what}"] if few else []
     return Deployed(threshold=threshold, calibrator=calibrator, rule=rule, prior=prior, notes=tuple(notes))

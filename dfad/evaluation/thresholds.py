@@ -33,7 +33,10 @@ def parse_rule(rule: str | float) -> tuple[str, float | None]:
         return "number", value
     if name == "fa" and 0 < value < 1:
         return "fa", value
-    raise MetricError(f"no rule {text!r} for a threshold: use eer, min_dcf, fa@0.01 or a number")
+    raise MetricError(
+        f"no rule {text!r} for a threshold: use eer, min_dcf, fa@0.01 or a number"
+        + ("; what follows fa@ is a share between 0 and 1" if name == "fa" else "")
+    )
 
 
 def choose_threshold(rule: str | float, scores: ArrayLike, labels: ArrayLike) -> float:

@@ -14,7 +14,7 @@ from dfad.metrics.bootstrap import cluster_count
 from dfad.scores import ScoreTable
 
 CANDIDATES = ("speaker", "source", "source_repo")
-UNKNOWN = ("", "-", "unknown", "n/a", "na", "nan", "none")
+UNKNOWN = ("", "-", "unknown", "n/a", "na", "nan")  # not "none", which is a codec
 LEAST = 10  # clusters; with fewer, an interval over them says little
 
 
@@ -63,16 +63,17 @@ def unit_of(table: ScoreTable, column: str | None = None) -> Unit:
     if column == "clip":
         return clips
     clusters = _numbers(table.frame[column], known[column])
-    count = cluster_count(bona_fide, clusters)
-    if count < LEAST:
+    there = known[column]
+    named = cluster_count(bona_fide[there], clusters[there]) if there.any() else 0
+    if named < LEAST:
         note = (
-            f"only {count} clusters by {column} in the class that has fewer: intervals are over single clips, "
+            f"only {named} known values of {column} in the class that has fewer: intervals are over single clips, "
             "so they say nothing of other values of it and are too narrow"
         )
         return Unit("clip", None, clips.count, note)
-    lost = int((~known[column]).sum())
+    lost = int((~there).sum())
     note = f"{lost} of {len(table)} clips have no known {column}, each counts as its own" if lost else ""
-    return Unit(column, clusters, count, note)
+    return Unit(column, clusters, cluster_count(bona_fide, clusters), note)
 
 
 def is_known(column: pd.Series) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.breakdown import Slice, breakdown, group, part, usual_columns, with_interval
+from dfad.evaluation.deploy import FEW_CLIPS
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.units import Unit, unit_of
@@ -21,7 +22,6 @@ from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
 
 CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
-FEW_CLIPS = 30
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
 GROUPS = ("seen", "unseen")

@@ -115,7 +115,9 @@ def _warnings(scores: Floats, bona_fide: Bools, area: float) -> list[str]:
         )
     spread = 1.96 * sqrt((scores.size + 1) / (12 * bona_fide.sum() * (~bona_fide).sum()))  # of a rank sum by chance
     if area < 0.5 - spread:
-        notes.append(f"AUROC is {area:.3f}, below chance: scores may be the other way round (higher = more bona fide)")
+        notes.append(
+            f"AUROC is {area:.3f}, below chance: scores may be the other way round; higher must mean more bona fide"
+        )
     elif area < 0.5 + spread:
-        notes.append(f"AUROC is {area:.3f}: with so few clips that cannot be told from chance")
+        notes.append(f"AUROC is {area:.3f}: on these {scores.size} clips chance alone could give that")
     return notes

@@ -160,6 +160,7 @@ def _decisions(judged: Judged, pictures: Mapping[str, bytes]) -> Section:
         "A clip whose score is at or above the threshold passes as bona fide. The oracle looked at the answers: it is "
         f"there for comparison, and no detector that is used can have it.{lacking}",
         table=threshold_table(judged.results, judged.split),
+        small=True,
         figures=[
             (name, pictures[file], f"confusion matrix, threshold {name}")
             for suffix, (name, _) in names.items()

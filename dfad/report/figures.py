@@ -89,6 +89,8 @@ def confusion(matrix: ArrayLike) -> Figure:
     axes.set_xticks([0, 1], CLASSES, fontsize=10)
     axes.set_yticks([0, 1], CLASSES, fontsize=10)
     axes.grid(False)
+    axes.axhline(0.5, color="white", linewidth=3)
+    axes.axvline(0.5, color="white", linewidth=3)
     for (row, column), count in np.ndenumerate(counts):
         percent = f"{share[row, column]:.1%}" if counts[row].any() else "no clips"
         colour = "white" if share[row, column] > 0.55 else INK

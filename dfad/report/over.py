@@ -97,7 +97,9 @@ def _spread(metric: str, means: np.ndarray, values: list[Any]) -> dict[str, Any]
         half = float(stdtrit(len(means) - 1, 0.975) * np.std(means, ddof=1) / np.sqrt(len(means)))
     worst = int(np.argmax(np.nan_to_num(means, nan=-np.inf)))
     known = not np.isnan(means).all()
-    found = (mean, mean - half, mean + half, float(means[worst]), values[worst] if known else float("nan"))
+    most = 1.0 if metric.split("/")[1] in ("eer", "auroc", "accuracy") else float("inf")
+    ends = np.clip([mean - half, mean + half], 0.0, most).tolist()  # as far as there are such values
+    found = (mean, *ends, float(means[worst]), values[worst] if known else float("nan"))
     return dict(zip(_spread_names([metric]), found, strict=True))
 
 

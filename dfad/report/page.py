@@ -63,6 +63,7 @@ class Section:
         table: header and rows, all text; cells that look like numbers are set right.
         sounds: shown as a grid of small cards.
         text: preformatted.
+        small: whether the figures can be read at a third of the page's width.
     """
 
     title: str
@@ -71,6 +72,7 @@ class Section:
     table: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
     sounds: Sequence[Sound] = ()
     text: str | None = None
+    small: bool = False
 
 
 @dataclass(frozen=True)

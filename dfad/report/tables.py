@@ -58,13 +58,12 @@ def shown_interval(key: str, ends: Sequence[float | None] | None) -> str:
     """Both ends of an interval, empty where there is none.
 
     >>> shown_interval("eer", [0.01, 0.0345]), shown_interval("eer", [0.09, 0.21]), shown_interval("cllr", [0.1, 1.25])
-    ('1.00 … 3.45 %', '9.0 … 21.0 %', '0.1000 … 1.2500')
+    ('1.00 … 3.45 %', '9.00 … 21.00 %', '0.1000 … 1.2500')
     """
     if not ends or ends[0] is None or ends[1] is None:
         return ""
     if is_share(key):
-        digits = 2 if ends[1] < 0.1 else 1
-        return f"{100 * ends[0]:.{digits}f} … {100 * ends[1]:.{digits}f} %"
+        return f"{100 * ends[0]:.2f} … {100 * ends[1]:.2f} %"
     return f"{shown(key, ends[0])} … {shown(key, ends[1])}"
 
 

@@ -59,7 +59,7 @@ def read_scores(
         require_once(frame["id"], source=source)
         frame = join_labels(frame, read_labels(labels), source=source, labels_source=str(labels))
     elif "label" not in frame:
-        raise DataError(f"{source} has no labels; give a manifest or an ASVspoof protocol that has them")
+        raise DataError(f"{source} has no labels; give a manifest or an ASVspoof protocol that has them: --labels FILE")
     else:
         frame = settle_attacks(frame)
     if "id" not in frame:

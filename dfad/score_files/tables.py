@@ -24,6 +24,10 @@ NAMES = {  # what a column is called in the wild, in lower case and with _ for -
     "label": ("label", "labels", "key", "keys", "target", "class", "cm_label", "cm_key", "ground_truth"),
     "attack": ("attack", "attack_id", "attack_type", "attack_label", "system", "system_id"),
     "split": ("split", "partition"),
+    "speaker": ("speaker", "speaker_id", "spk", "spk_id"),
+    "source": ("source",),
+    "codec": ("codec",),
+    "language": ("language", "lang"),
 }
 ROLES = {name: role for role, names in NAMES.items() for name in names}
 OURS = (COLUMNS, ("path", "label", "split", "attack"))  # score tables and manifests: their names are no guess

@@ -47,7 +47,17 @@ def judge(
         "val": evaluate(tables["val"], briefly, known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
+    before = run.read_json(FILE)
+    if before and before != deployed.plain():
+        screen.say(f"what is deployed changes: {_said(before)} → {_said(deployed.plain())}")
     store_results(run, config.plain(), deployed, results_of(found, options, deployed, notes))
+
+
+def _said(deployed: Mapping[str, Any]) -> str:
+    """Threshold, calibrator and prior in a few words."""
+    threshold, calibrator = deployed.get("threshold"), (deployed.get("calibrator") or {}).get("name", "none")
+    at = "none" if threshold is None else f"{threshold:.4g}"
+    return f"threshold {at}, calibrator {calibrator}, prior {deployed.get('prior')}"
 
 
 def store_results(run: Run, config: Mapping[str, Any], deployed: Deployed, results: dict[str, Any]) -> None:
