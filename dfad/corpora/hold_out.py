@@ -120,7 +120,10 @@ def _list(name: str, rows: dict[str, int], counts: np.ndarray) -> str:
     can = counts.sum(axis=1).all(axis=-1) & left.all(axis=(-2, -1))
     values = sorted(value for value, row in rows.items() if can[row])
     if not values:
-        return f"none of the {len(rows)} values of {name} can be held out: it and all others need both classes"
+        return (
+            f"none of the {len(rows)} values of {name} can be held out: each has one class only, or leaves train or val "
+            "without both; a column split of your own decides what is val"
+        )
     return (
         f"{len(values)} of the {len(rows)} values of {name} can be held out: {', '.join(values)}\n"
         f"one after another: {sweep_words(f'{name}:{value}' for value in values)}"
