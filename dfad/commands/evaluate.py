@@ -92,7 +92,7 @@ def command(
     if as_json:
         print(json.dumps(_flat(results), indent=1, ensure_ascii=False))
         for text in results["notes"]:
-            note(text.removeprefix(f"{SPLIT}: "))
+            note(text)
     else:
         show_results(results, (SPLIT,))
     if whole.values["auroc"] < 0.5:
@@ -148,7 +148,7 @@ def _flat(results: dict[str, Any]) -> dict[str, Any]:
         "breakdowns": results["breakdowns"].get(SPLIT, {}),
         "threshold": results["threshold"],
         "options": results["options"],
-        "notes": [text.removeprefix(f"{SPLIT}: ") for text in results["notes"]],
+        "notes": results["notes"],
     }
     return values | rest
 

@@ -121,8 +121,8 @@ def _list(name: str, rows: dict[str, int], counts: np.ndarray) -> str:
     values = sorted(value for value, row in rows.items() if can[row])
     if not values:
         return (
-            f"none of the {len(rows)} values of {name} can be held out: each has one class only, or leaves train or val "
-            "without both; a column split of your own decides what is val"
+            f"none of the {len(rows)} values of {name} can be held out: each has one class only, or leaves train or "
+            "val without both; a column split of your own decides what is val"
         )
     return (
         f"{len(values)} of the {len(rows)} values of {name} can be held out: {', '.join(values)}\n"

@@ -30,7 +30,8 @@ def results_of(
         `format`; `options`; `threshold`, the deployed one, or null; `values` and `intervals` ([low, high]) under
         `<split>/<metric>`; `bootstrap`, what was drawn, by split; `breakdowns` by split and column; `notes`.
     """
-    said = [(split, note) for split, evaluation in found.items() for note in evaluation.notes]
+    alone = len(found) == 1  # then it need not be said of which split a note is
+    said = [note if alone else f"{split}: {note}" for split, evaluation in found.items() for note in evaluation.notes]
     return {
         "format": FORMAT,
         "options": options.plain(),
@@ -54,7 +55,7 @@ def results_of(
             split: {column: [_row(part) for part in parts] for column, parts in evaluation.breakdowns.items()}
             for split, evaluation in found.items()
         },
-        "notes": list(dict.fromkeys([*notes, *deployed.notes, *(f"{split}: {note}" for split, note in said)])),
+        "notes": list(dict.fromkeys([*notes, *deployed.notes, *said])),
     }
 
 
