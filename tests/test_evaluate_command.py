@@ -237,7 +237,7 @@ def test_the_report_is_one_file_that_fetches_nothing(evaluate: Called, tmp_path:
     assert "Content-Security-Policy" in html
     assert "default-src 'none'" in html
     assert not re.search(r"@import|url\((?!data:)", html)
-    for title in ("Results", "Decisions at three thresholds", "Calibration", "By speaker", "Options"):
+    for title in ("Results", "Decisions at three thresholds", "Calibration", "By speaker", "What was judged", "sha256"):
         assert title in html
     assert page.sounds == 0
 
@@ -288,7 +288,10 @@ def test_export_gives_the_same_scores_back(evaluate: Called, tmp_path: Path) -> 
         (("hand.csv", "--audio", "."), 2, "--audio needs --report"),
         (("hand.csv", "--validation", "none.csv"), 3, "no scores at none.csv"),
         (("hand.csv", "--labels", "none.csv"), 3, "none.csv"),
-        (("hand.csv", "--report", "."), 2, "cannot write ."),
+        (("hand.csv", "--report", "."), 2, "--report .: give a name that ends in .html"),
+        (("hand.csv", "--export", "./hand.csv"), 2, "--export hand.csv: that file is read; choose another name"),
+        (("hand.csv", "--threshold", "fa@0.1"), 2, "--threshold fa@0.1 needs --validation FILE"),
+        (("hand.csv", "--calibrator", "isotonic"), 2, "--calibrator isotonic needs --validation FILE"),
         (("hand.csv", "--report", "hand.csv/page.html"), 2, "cannot write hand.csv/page.html"),
         (("hand.csv", "--export", "hand.csv/x.txt"), 2, "cannot write hand.csv/x.txt"),
         (("none.csv",), 3, "no scores at none.csv"),
@@ -389,3 +392,36 @@ def test_it_is_a_command_of_dfad(hand: Path) -> None:
 def test_scores_of_a_run_have_the_same_polarity(trained: Path) -> None:
     table = ScoreTable.read(trained / "scores" / "val.csv")
     assert table.scores[table.labels == 1].mean() > table.scores[table.labels == 0].mean()
+
+
+# --- doubts about files --------------------------------------------------------------------------
+
+
+def test_scores_that_look_like_probabilities_are_doubted(evaluate: Called, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,score,label\na,0.9,real\nb,0.2,fake\nc,0.7,real\nd,0.4,fake\n")
+    code, out, _ = evaluate("p.csv", "--json")
+    assert code == 0
+    assert "all scores lie in [0, 1]: if they are probabilities p" in json.loads(out)["notes"][0]
+
+
+def test_a_validation_that_is_judged_too_is_told(evaluate: Called, tmp_path: Path) -> None:
+    test, val = write_scores(tmp_path / "test.csv"), write_scores(tmp_path / "val.csv", seed=1)
+    code, out, _ = evaluate(test, "--validation", val, "--json")
+    assert code == 0
+    assert "80 of 80 clips are in the validation too" in json.loads(out)["notes"][0]
+
+
+def test_a_few_clips_of_validation_are_told(evaluate: Called, tmp_path: Path) -> None:
+    test, val = write_scores(tmp_path / "test.csv"), write_scores(tmp_path / "val.csv", seed=1, clips=12)
+    code, out, _ = evaluate(test, "--validation", val, "--json")
+    assert code == 0
+    notes = json.loads(out)["notes"]
+    assert "only 6 spoof and 6 bona-fide clips of validation chose the threshold and calibrator" in notes
+
+
+def test_columns_may_be_repeated_or_listed(evaluate: Called, hand: Path) -> None:
+    lists = [
+        json.loads(evaluate(hand, "--json", *words)[1])
+        for words in (("--by", "lang,attack"), ("--by", "lang", "--by", "attack"))
+    ]
+    assert list(lists[0]["breakdowns"]) == list(lists[1]["breakdowns"]) == ["lang", "attack"]

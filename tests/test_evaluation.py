@@ -297,14 +297,14 @@ def test_a_speaker_who_is_known_of_one_class_only_is_not_drawn():
 def test_with_fewer_than_ten_clusters_clips_are_drawn_and_a_note_says_so():
     few = unit_of(many(40, 40, speaker=np.arange(80) % 9))
     assert (few.name, few.clusters, few.count) == ("clip", None, 40)
-    assert few.note.startswith("only 9 clusters by speaker in the class that has fewer")
+    assert few.note.startswith("only 9 known values of speaker in the class that has fewer")
     assert few.note in evaluate(many(40, 40, speaker=np.arange(80) % 9), SOME).notes
     assert unit_of(many(40, 40, speaker=np.arange(80) % 10)).name == "speaker"
     lopsided = unit_of(many(40, 40, speaker=[*np.arange(40) % 20, *np.arange(40) % 3]))
-    assert (lopsided.name, "only 3 clusters" in lopsided.note) == ("clip", True)
+    assert (lopsided.name, "only 3 known values" in lopsided.note) == ("clip", True)
 
 
-@pytest.mark.parametrize("unknown", ["", "-", "unknown", " N/A ", "None", nan, None])
+@pytest.mark.parametrize("unknown", ["", "-", "unknown", " N/A ", nan, None])
 def test_a_clip_of_an_unknown_speaker_is_a_cluster_of_its_own(unknown):
     speakers = pd.Series([str(row % 12) for row in range(60)], dtype=object)
     speakers[[3, 15, 40]] = unknown

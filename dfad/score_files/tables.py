@@ -27,7 +27,7 @@ NAMES = {  # what a column is called in the wild, in lower case and with _ for -
     "speaker": ("speaker", "speaker_id", "spk", "spk_id"),
     "source": ("source",),
     "codec": ("codec",),
-    "language": ("language", "lang"),
+    "language": ("language",),
 }
 ROLES = {name: role for role, names in NAMES.items() for name in names}
 OURS = (COLUMNS, ("path", "label", "split", "attack"))  # score tables and manifests: their names are no guess
