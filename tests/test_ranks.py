@@ -132,6 +132,7 @@ def alive(pid: int) -> bool:
     return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text() if Path(f"/proc/{pid}").exists() else False
 
 
+@pytest.mark.slow
 def test_a_sweep_on_two_devices_killed_inside_a_job_ends_like_an_undisturbed_one(
     manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
 ) -> None:

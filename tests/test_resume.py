@@ -42,7 +42,7 @@ def only_run(home: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(
     workers: int, manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -47,17 +47,25 @@ def judge(
         "val": evaluate(tables["val"], briefly, known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
-    before = run.read_json(FILE)
-    if before and before != deployed.plain():
-        screen.say(f"what is deployed changes: {_said(before)} → {_said(deployed.plain())}")
+    before = _deployed_before(run)
+    if before and before != deployed:
+        screen.say(f"what is deployed changes: {_said(before)} → {_said(deployed)}")
     store_results(run, config.plain(), deployed, results_of(found, options, deployed, notes))
 
 
-def _said(deployed: Mapping[str, Any]) -> str:
+def _deployed_before(run: Run) -> Deployed | None:
+    """What the run has deployed until now; None if nothing, or if that cannot be read."""
+    try:
+        return Deployed.of_run(run.folder)
+    except RunError:
+        return None
+
+
+def _said(deployed: Deployed) -> str:
     """Threshold, calibrator and prior in a few words."""
-    threshold, calibrator = deployed.get("threshold"), (deployed.get("calibrator") or {}).get("name", "none")
-    at = "none" if threshold is None else f"{threshold:.4g}"
-    return f"threshold {at}, calibrator {calibrator}, prior {deployed.get('prior')}"
+    at = "none" if deployed.threshold is None else f"{deployed.threshold:.4g}"
+    name = deployed.calibrator.name if deployed.calibrator else "none"
+    return f"threshold {at}, calibrator {name}, prior {deployed.prior:g}"
 
 
 def store_results(run: Run, config: Mapping[str, Any], deployed: Deployed, results: dict[str, Any]) -> None:
