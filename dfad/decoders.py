@@ -41,6 +41,26 @@ class AudioInfo:
         """Length in seconds."""
         return self.frames / self.sample_rate
 
+    @property
+    def container(self) -> str:
+        """The first word of `format`, such as "WAV"."""
+        return self.format.partition(" ")[0]
+
+    @property
+    def encoding(self) -> str:
+        """The rest of `format`, such as "PCM_16"."""
+        return self.format.partition(" ")[2]
+
+    @property
+    def bits(self) -> int:
+        """Bits per sample as stored; 0 for encodings that do not store samples, such as MP3.
+
+        >>> AudioInfo(1, 16000, 1, "WAV PCM_16").bits, AudioInfo(1, 16000, 1, "MP3 MPEG_LAYER_III").bits
+        (16, 0)
+        """
+        known = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}
+        return known.get(self.encoding, 0)
+
 
 @contextmanager
 def open_audio(path: Path) -> Iterator[_SoundFile | _Av]:

@@ -21,6 +21,7 @@ LAYERS = [
     {"networks", "augment", "corpora", "calibrate"},
     {"deployed"},
     {"scorer", "evaluation"},
+    {"audit"},
     {"report", "training"},
     {"commands"},
     {"__main__"},
@@ -37,6 +38,7 @@ ONLY_IN = {
     "soundfile": {"decoders", "corpora", "report"},
     "av": {"decoders"},
     "cryptography": {"tls"},
+    "sklearn": {"audit"},
 }
 FILES = [path for path in (ROOT / "dfad").rglob("*.py") if path != ROOT / "dfad" / "__init__.py"]
 

@@ -44,7 +44,7 @@ def broken(
             return str(error)
         return ""
 
-    reasons = zip(rows, _in_threads(test, rows, progress), strict=True)
+    reasons = zip(rows, in_threads(test, rows, progress), strict=True)
     return {str(manifest.ids[int(row)]): reason for row, reason in reasons if reason}
 
 
@@ -65,12 +65,12 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> str:
             return b"unreadable"  # the scan says why
 
     sha = hashlib.sha256(manifest.digest().encode())
-    for found in _in_threads(look, range(len(manifest)), progress):
+    for found in in_threads(look, range(len(manifest)), progress):
         sha.update(found)
     return sha.hexdigest()
 
 
-def _in_threads(work: Callable[[int], T], rows: Sequence[int] | np.ndarray, progress: Progress | None) -> Iterator[T]:
+def in_threads(work: Callable[[int], T], rows: Sequence[int] | np.ndarray, progress: Progress | None) -> Iterator[T]:
     """Do the work for every row and give the results in order; threads will do, as reading leaves Python's lock."""
     done = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:

@@ -1,0 +1,1 @@
+"""What a corpus lets a detector cheat with: cheap features that tell the classes apart, and what they are worth."""
