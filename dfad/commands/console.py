@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import ClassVar
 
@@ -15,6 +16,8 @@ QUICK_S = 1.0  # work that ends before that shows no bar
 
 rich.reconfigure(**CONSOLE_OPTIONS)
 CONSOLE = rich.get_console()  # the one that Lightning's progress bar uses too, so that lines go above the bar
+if not CONSOLE.is_terminal and "COLUMNS" not in os.environ:
+    CONSOLE.width = 120  # a file is no narrow window: names are not folded in it
 
 
 class Bar:
