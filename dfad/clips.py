@@ -15,6 +15,7 @@ import pandas as pd
 
 from dfad.columns import joined, numbers, repeated, translated
 from dfad.errors import DataError, did_you_mean
+from dfad.roots import Root
 from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
 
@@ -74,14 +75,14 @@ class Clip:
 
 
 class Manifest:
-    """An ordered table of clips below one root folder.
+    """An ordered table of clips below one root folder, or those of the parts of a mix.
 
     `frame` holds a row per clip: `id`, `label` (int8), `split` (`train`, `val`, `test`), `attack`, `speaker` ("" where
     unknown), `duration_s` (NaN where unknown), and any further columns as they came. Strings lie in Arrow memory, so
     that loader processes share it instead of copying it. `notes` are what every result on these clips has to say.
     """
 
-    def __init__(self, frame: pd.DataFrame, root: Path, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, frame: pd.DataFrame, root: Root, notes: tuple[str, ...] = ()) -> None:
         self.frame = frame.reset_index(drop=True)
         self.root = root
         self.notes = notes
@@ -124,7 +125,9 @@ class Manifest:
 
     def without(self, ids: Iterable[str]) -> Manifest:
         """The manifest less the named clips."""
-        return Manifest(self.frame[~self.frame["id"].isin(list(ids))], self.root, self.notes)
+        if not (ids := list(ids)):
+            return self
+        return Manifest(self.frame[~self.frame["id"].isin(ids)], self.root, self.notes)
 
     def require_both_classes(self, splits: Iterable[str]) -> None:
         """Refuse a split that is empty or has one class only.
