@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -14,7 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dfad.columns import joined, numbers, repeated, translated
 from dfad.errors import DataError, did_you_mean
+from dfad.roots import Root
+from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
 
 SPLITS = ("train", "val", "test")
@@ -73,14 +75,14 @@ class Clip:
 
 
 class Manifest:
-    """An ordered table of clips below one root folder.
+    """An ordered table of clips below one root folder, or those of the parts of a mix.
 
     `frame` holds a row per clip: `id`, `label` (int8), `split` (`train`, `val`, `test`), `attack`, `speaker` ("" where
     unknown), `duration_s` (NaN where unknown), and any further columns as they came. Strings lie in Arrow memory, so
     that loader processes share it instead of copying it. `notes` are what every result on these clips has to say.
     """
 
-    def __init__(self, frame: pd.DataFrame, root: Path, notes: tuple[str, ...] = ()) -> None:
+    def __init__(self, frame: pd.DataFrame, root: Root, notes: tuple[str, ...] = ()) -> None:
         self.frame = frame.reset_index(drop=True)
         self.root = root
         self.notes = notes
@@ -123,7 +125,9 @@ class Manifest:
 
     def without(self, ids: Iterable[str]) -> Manifest:
         """The manifest less the named clips."""
-        return Manifest(self.frame[~self.frame["id"].isin(list(ids))], self.root, self.notes)
+        if not (ids := list(ids)):
+            return self
+        return Manifest(self.frame[~self.frame["id"].isin(ids)], self.root, self.notes)
 
     def require_both_classes(self, splits: Iterable[str]) -> None:
         """Refuse a split that is empty or has one class only.
@@ -151,7 +155,8 @@ class Manifest:
         sha = hashlib.sha256()
         for name in sorted(self.frame.columns):
             sha.update(f"\x1e{name}\x1e".encode())
-            sha.update("\x1f".join(self.frame[name].astype(str).fillna("")).encode())
+            for text in joined(self.frame[name], "\x1f"):
+                sha.update(text)
         return sha.hexdigest()
 
     def write(self, path: Path) -> None:
@@ -173,11 +178,20 @@ class Manifest:
         """
         if not path.is_file():
             raise DataError(f"no manifest at {path}; give a CSV or Parquet file as data.path=…")
+
+        def checked(reader: Callable[[Path], pd.DataFrame]) -> Manifest:
+            try:
+                frame = reader(path)
+            except (ValueError, OSError, pd.errors.ParserWarning) as error:
+                raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
+            return cls.check(frame, root or path.parent, source=str(path))
+
         try:
-            frame = _read_table(path)
-        except (ValueError, OSError, pd.errors.ParserWarning) as error:
-            raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
-        return cls.check(frame, root or path.parent, source=str(path))
+            return checked(read_table)
+        except DataError:
+            if path.suffix == ".parquet":
+                raise
+            return checked(read_any_csv)  # which knows the lines of what is wrong
 
     @classmethod
     def check(cls, frame: pd.DataFrame, root: Path, *, source: str) -> Manifest:
@@ -203,7 +217,9 @@ class Manifest:
             raise DataError(f"{source}: no clips in it")
         for name in ("attack", "speaker"):
             frame[name] = frame[name].astype(str).fillna("") if name in frame else ""
-        frame["id"] = frame["id"].astype(str).fillna("").str.replace("\\", "/")
+        frame["id"] = frame["id"].astype(str).fillna("")
+        if frame["id"].str.contains("\\", regex=False).any():
+            frame["id"] = frame["id"].str.replace("\\", "/")
         notes: tuple[str, ...] = ()
         if "split" not in frame:
             frame["split"] = split_by_group(frame)
@@ -211,16 +227,13 @@ class Manifest:
         errors = WrongRows(frame.index)
         errors.add(frame["id"] == "", lambda row: "empty path")
         errors.add(
-            frame["id"].duplicated() & (frame["id"] != ""), lambda row: f"path {frame['id'].iloc[row]!r} stands twice"
+            repeated(frame["id"]) & (frame["id"] != ""), lambda row: f"path {frame['id'].iloc[row]!r} stands twice"
         )
         labels = parse_labels(frame["label"], errors)
         splits = parse_splits(frame["split"], errors)
-        raw = frame["duration_s"] if "duration_s" in frame else pd.Series(np.nan, index=frame.index)
-        seconds = pd.to_numeric(raw.replace("", np.nan), errors="coerce")
-        wrong = (seconds.isna() & raw.notna() & (raw.astype(str) != "")) | (seconds <= 0) | np.isinf(seconds)
-        errors.add(wrong, lambda row: f"duration_s {raw.iloc[row]!r} is no number above 0")
+        seconds = parse_seconds(frame["duration_s"], errors) if "duration_s" in frame else np.nan
         errors.raise_from(source)
-        frame["label"], frame["split"], frame["duration_s"] = labels.astype(np.int8), splits, seconds.astype(float)
+        frame["label"], frame["split"], frame["duration_s"] = labels.astype(np.int8), splits, seconds
         frame["attack"] = frame["attack"].where(frame["label"] == Label.SPOOF, "")
         extra = [name for name in frame.columns if name not in COLUMNS]
         return cls(frame[[*COLUMNS, *extra]], root, notes)
@@ -233,7 +246,7 @@ def parse_labels(words: pd.Series, errors: WrongRows) -> pd.Series:
         words -> (clips,) of 1 and 0; NaN where a word is not known, which `errors` are told
     """
     words = words.astype(str).fillna("")
-    labels = words.map({word: LABEL_WORDS.get(word.strip().lower()) for word in words.unique()})
+    labels = translated(words, lambda word: LABEL_WORDS.get(word.strip().lower()))
     errors.add(
         labels.isna(),
         lambda row: f"unknown label {words.iloc[row]!r}; {did_you_mean(words.iloc[row].strip().lower(), LABEL_WORDS)}",
@@ -247,9 +260,23 @@ def parse_splits(words: pd.Series, errors: WrongRows) -> pd.Series:
     Shape:
         words -> (clips,) of "train", "val", "test"; NaN where a word is not known, which `errors` are told
     """
-    splits = words.astype(str).str.strip().str.lower().map(SPLIT_WORDS)
+    splits = translated(words.astype(str), lambda word: SPLIT_WORDS.get(word.strip().lower()))
     errors.add(splits.isna(), lambda row: f"unknown split {words.iloc[row]!r}; choose from: train, val, test")
     return splits
+
+
+def parse_seconds(cells: pd.Series, errors: WrongRows) -> np.ndarray:
+    """Read a column of durations.
+
+    Shape:
+        cells -> (clips,) float64, NaN where there is none; `errors` are told of what is no number above 0
+    """
+    seconds = numbers(cells)
+    wrong = (seconds <= 0) | np.isinf(seconds)
+    odd = cells[np.isnan(seconds) & cells.notna()]
+    wrong[cells.index.get_indexer(odd[odd.astype(str) != ""].index)] = True
+    errors.add(wrong, lambda row: f"duration_s {cells.iloc[row : row + 1].tolist()[0]!r} is no number above 0")
+    return seconds
 
 
 def split_by_group(frame: pd.DataFrame) -> np.ndarray:
@@ -262,7 +289,7 @@ def split_by_group(frame: pd.DataFrame) -> np.ndarray:
         frame: clips × (id, speaker, …) -> (clips,) of "train", "val", "test"
     """
     groups = frame["speaker"].where(frame["speaker"] != "", frame["id"])
-    place = groups.map({group: _place(group) for group in groups.unique()}).to_numpy(float)
+    place = translated(groups, _place).to_numpy(float)
     return np.array(SPLITS)[np.searchsorted([0.8, 0.9], place, side="right")]
 
 
@@ -275,17 +302,3 @@ SPLIT_NOTE = (
 def _place(group: str) -> float:
     """A number in [0, 1) for a name."""
     return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read a table; the index counts lines, so that empty ones, which are left out, do not shift it."""
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path).reset_index(drop=True)
-    # as strings: a speaker '0012' is no number, an attack 'NA' no gap
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut
-        frame = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False, skip_blank_lines=False
-        )
-    empty = frame.index[frame.iloc[:, 0].fillna("") == ""]
-    return frame.drop(empty[(frame.loc[empty].fillna("") == "").all(axis=1)])

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, get_args
+from typing import Any, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, core_schema
 
 from dfad.errors import ConfigError, did_you_mean
@@ -62,9 +63,11 @@ class Knobs(BaseModel):
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             if Free in field.metadata:
-                del values[name]
+                values.pop(name, None)
             elif isinstance(value, Knobs):
                 values[name] = value.identity()
+            elif isinstance(value, dict):
+                values[name] |= {key: inner.identity() for key, inner in value.items() if isinstance(inner, Knobs)}
         return values
 
 
@@ -124,15 +127,27 @@ def _locate(loc: tuple[int | str, ...], owner: type[Knobs], values: Any) -> tupl
     """
     path: list[str] = []
     table: Mapping[str, type[Knobs]] | None = None  # of the field just entered
+    keyed = False  # whether a key of the user's own comes next, as in a mapping of names to options
     inner: type[Knobs] = owner
     for part in loc:
-        if table is not None and part in table:
+        if table is not None and not keyed and part in table:
             inner, table = table[str(part)], None
             continue
         path.append(str(part))
         values = _at(values, part)
+        if keyed:
+            keyed = False
+            continue
         owner, table = inner, None
         if field := owner.model_fields.get(str(part)):
-            table = next((mark.table for mark in field.metadata if isinstance(mark, Named)), None)
+            table, keyed = _table_of(field)
             inner = next(iter(knobs_in(field.annotation)), inner)
     return path, owner, values
+
+
+def _table_of(field: FieldInfo) -> tuple[Mapping[str, type[Knobs]] | None, bool]:
+    """The table by which a field, or each value of a mapping, takes its type; and whether it is such a mapping."""
+    keyed = get_origin(field.annotation) is dict
+    marks = get_args(get_args(field.annotation)[1]) if keyed else field.metadata
+    table = next((mark.table for mark in marks if isinstance(mark, Named)), None)
+    return table, keyed and table is not None

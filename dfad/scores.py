@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfad.clips import CLASS_NAMES, Label, Manifest, parse_labels
+from dfad.clips import CLASS_NAMES, Manifest, parse_labels
 from dfad.errors import DataError
 from dfad.wrong_rows import WrongRows
 
@@ -70,11 +70,6 @@ class ScoreTable:
     def where(self, keep: np.ndarray | pd.Series) -> ScoreTable:
         """The rows for which `keep` is true."""
         return ScoreTable(self.frame[np.asarray(keep)])
-
-    def against_all_bona_fide(self, attacks: set[str]) -> ScoreTable:
-        """The spoof clips of some attacks beside every bona fide clip, as an attack has no bona fide of its own."""
-        bona_fide = (self.frame["label"] == Label.BONA_FIDE).to_numpy()
-        return self.where(bona_fide | self.frame["attack"].isin(attacks).to_numpy())
 
     def write(self, path: Path) -> None:
         """Write as CSV or Parquet, by the suffix; `read` gives the same numbers back."""

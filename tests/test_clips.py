@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +149,39 @@ def test_empty_lines_do_not_shift_the_numbers(csv: Callable[..., Manifest]) -> N
     assert len(csv("path,label,split\na,real,test\n\n,,\nb,fake,test\n\n")) == 2
 
 
+def test_short_rows_lack_their_last_cells(csv: Callable[..., Manifest]) -> None:
+    frame = csv("path,label,split,speaker\na,real,test\nb,fake,test,ben\n").frame
+    assert frame["speaker"].tolist() == ["", "ben"]
+    assert "row 3: unknown label ''" in complaint(lambda: csv("path,label\na,real\nb\n"))
+
+
+def test_rows_longer_than_the_header_are_refused(csv: Callable[..., Manifest]) -> None:
+    assert "Length of header" in complaint(lambda: csv("path,label,split\na,real,test,anna\nb,fake,test,ben\n"))
+    assert "line 3, saw 4" in complaint(lambda: csv("path,label,split\na,real,test\nb,fake,test,ben\n"))
+
+
+def test_a_first_line_that_is_empty(csv: Callable[..., Manifest]) -> None:
+    assert list(csv("\npath,label,split\na,real,test\n").ids) == ["a"]
+    assert "its first line is empty" in complaint(lambda: csv("\npath,label,split\na,x,test\n"))
+
+
+def test_two_columns_of_one_name(csv: Callable[..., Manifest]) -> None:
+    assert list(csv("path,label,split,x,x\na,real,test,1,2\n").frame)[-2:] == ["x", "x.1"]
+
+
+def test_durations_are_read_as_people_write_them() -> None:
+    assert check(duration_s=[" 1.5 ", "+2", "1e-3", ""]).frame["duration_s"].tolist()[:3] == [1.5, 2.0, 1e-3]
+    for wrong in ("nan", "1_0", "0x10", "1e400", "-0", "true", "1,5", " ", "None"):
+        assert f"row 4: duration_s {wrong!r} is no number above 0" in complaint(
+            lambda word=wrong: check(duration_s=["1", "", word, "2"])
+        )
+    assert "duration_s -1.0 is" in complaint(lambda: check(duration_s=[1.0, np.nan, -1.0, 2.0]))
+
+
+def test_paths_that_become_the_same_stand_twice() -> None:
+    assert "row 5: path 'x/a' stands twice" in complaint(lambda: check(path=["x/a", "b", "c", "x\\a"]))
+
+
 def test_only_20_rows_are_shown() -> None:
     frame = pd.DataFrame({"path": [f"{row}.wav" for row in range(50)], "label": "x", "split": "y"})
     lines = complaint(lambda: Manifest.check(frame, Path(), source="here")).splitlines()
@@ -254,6 +288,14 @@ def test_digest_changes_with_every_cell_and_name() -> None:
         others.append(Manifest(frame, first.root))
     others += [Manifest(first.frame.rename(columns={"x": "y"}), first.root), Manifest(first.frame[::-1], first.root)]
     assert len({manifest.digest() for manifest in others}) == len(others) == 10
+
+
+def test_digests_stay_what_they_were() -> None:
+    manifest = Manifest.check(rich(), Path(), source="")
+    assert manifest.digest() == "5e09de7bf9365fa26a6bbc9f97c5b089ea010218c9f273174f9feb3242e26ab1"
+    frame = pd.concat([manifest.frame] * 20_000)  # more than is joined at a time
+    text = "".join(f"\x1e{name}\x1e" + "\x1f".join(frame[name].astype(str).fillna("")) for name in sorted(frame))
+    assert Manifest(frame, Path()).digest() == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_digest_knows_no_root_and_no_order_of_columns() -> None:

@@ -85,12 +85,6 @@ def test_require_names_what_is_lost_or_extra(manifest: Manifest) -> None:
         some.require(ids.iloc[:2])
 
 
-def test_slices_keep_every_bona_fide(table: ScoreTable) -> None:
-    assert table.against_all_bona_fide({"A01"}).frame["attack"].tolist() == ["", "A01", "", "A01"]
-    assert table.against_all_bona_fide({"A02", "A03"}).frame["attack"].tolist() == ["", "", "A02", "A03"]
-    assert table.against_all_bona_fide({"none"}).labels.tolist() == [1, 1]
-
-
 def test_where(table: ScoreTable) -> None:
     assert len(table.where(table.scores > 0)) == 4
     assert len(table.where(table.frame["codec"] == "mp3")) == 1

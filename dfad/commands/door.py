@@ -62,6 +62,7 @@ def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) ->
 def _our_errors(compose: Callable[[], None]) -> None:
     """Say what Hydra finds wrong with the command line as an error of ours."""
     try:
+        _refuse_options_in_lists([word.removeprefix("++") for word in sys.argv[1:]])
         compose()
     except MissingConfigException as error:
         raise ConfigError(_unknown_choice(error)) from error
@@ -71,6 +72,16 @@ def _our_errors(compose: Callable[[], None]) -> None:
         raise ConfigError(f"cannot write to {error.filename}; choose another folder, runs=…") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error).replace("++", "").split("\nSee https")[0]) from error
+
+
+def _refuse_options_in_lists(words: list[str]) -> None:
+    """Refuse `data.parts=[a,b] data.parts.a.path=…`, of which Hydra makes an error that nobody understands."""
+    for key in (word.split("=")[0] for word in words if "=[" in word):
+        if inside := [word for word in words if word.startswith(f"{key}.")]:
+            raise ConfigError(
+                f"{inside[0]}: {key} is a list here, whose entries have no options\n"
+                f"write {key}='{{name: {{…}}, name: {{…}}}}', or each option by itself: {key}.name.option=…"
+            )
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:

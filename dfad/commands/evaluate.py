@@ -21,7 +21,7 @@ from dfad.commands.scored import Scored, scored
 from dfad.commands.tables import note
 from dfad.deployed import Deployed
 from dfad.errors import ConfigError
-from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
 from dfad.metrics.bootstrap import untold
 
 SPLIT = "scores"  # what the results are called where a split's name stands
@@ -115,8 +115,8 @@ def _require_other_files(report: Path | None, export: Path | None, inputs: tuple
 
 
 def _doubts(found: Scored) -> list[str]:
-    """What may be wrong with the files as such."""
-    notes = []
+    """What may be wrong with the files as such, or with one number for all of it."""
+    notes = mixed(found.table)
     scores = found.table.scores
     if len(scores) > 1 and scores.min() >= 0 and scores.max() <= 1:
         notes.append("all scores lie in [0, 1]: if they are probabilities p, log-odds ln(p / (1 - p)) are expected")

@@ -11,6 +11,7 @@ from dfad.frontends import FrontendKnobs
 from dfad.report.evaluation import Judged
 from dfad.report.inputs import Example
 from dfad.report.run import write_report
+from dfad.roots import Root
 from dfad.scores import ScoreTable
 from dfad.training.runs import Run
 
@@ -20,7 +21,7 @@ def report_of(
     split: str,
     scores: str,
     *,
-    root: Path,
+    root: Root,
     frontend: FrontendKnobs,
     validation: Path | None = None,
     examples: Sequence[Example] | None = None,

@@ -34,7 +34,7 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     _print(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])
     CONSOLE.print(f"decisions on {split}")
     _print(*tables.threshold_table(results, split))
-    asked = results["options"]["by"] or ["attack"]
+    asked = results["options"]["by"] or ["corpus", "attack"]
     for column, parts in results["breakdowns"].get(split, {}).items():
         if column not in asked:
             continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from dfad.audio import load
@@ -14,18 +13,19 @@ from dfad.errors import AudioError
 from dfad.evaluation.worst import wrong
 from dfad.report.page import Sound
 from dfad.report.sound import flac, spectrogram
+from dfad.roots import Root
 from dfad.scores import ScoreTable
 
 
 def worst_sounds(
-    table: ScoreTable, deployed: Deployed, root: Path, sample_rate: int, *, crop_s: float | None, most: int
+    table: ScoreTable, deployed: Deployed, root: Root, sample_rate: int, *, crop_s: float | None, most: int
 ) -> tuple[list[Sound], list[Sound]]:
     """The worst misses and the worst false alarms at the deployed threshold; clips that are gone are named.
 
     Args:
         table: scores; ids are paths below `root`.
         deployed: threshold and calibrator.
-        root: folder of the clips.
+        root: folder of the clips, or those of a mix.
         sample_rate: to play them at, Hz.
         crop_s: only the first so many seconds, as the detector hears them; None: all.
         most: of each.

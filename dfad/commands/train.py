@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,9 +10,10 @@ from dfad.commands.door import enter
 from dfad.commands.sweep import sweep_name
 
 if TYPE_CHECKING:
-    from dfad.clips import Manifest
+    from dfad.clips import Label, Manifest
     from dfad.report.inputs import Example
     from dfad.training.config import TrainConfig
+    from dfad.training.sampling import Pick, TrainBatches
 
 
 def main() -> NoReturn:
@@ -66,6 +68,8 @@ def run(values: dict[str, Any]) -> Path:
 
 def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     """Two training clips of each class on their way into the network, as the first epoch has them."""
+    from itertools import islice
+
     import torch
 
     from dfad.clips import Label
@@ -73,11 +77,12 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     from dfad.report.inputs import Example
     from dfad.training.datamodule import ClipDataset
     from dfad.training.sampling import TrainBatches
+    from dfad.training.shares import cells_of
 
-    rows = manifest.rows("train")
-    batches = TrainBatches(rows, manifest.labels[rows], batch_size=64, seed=config.seed, epoch=lambda: 0)
-    order = [pick for batch in batches for pick in batch]
-    picks = [pick for label in reversed(Label) for pick in [p for p in order if manifest.labels[p.row] == label][:2]]
+    rows, cells = manifest.rows("train"), cells_of(manifest, config.data)
+    batches = TrainBatches(rows, batch_size=64, seed=config.seed, epoch=lambda: 0, cells=cells)
+    first = {label: islice(_picks(manifest, batches, label), 2) for label in reversed(Label)}
+    picks = [pick for found in first.values() for pick in found]
     dataset = ClipDataset(manifest, config.frontend, config.data.limits)
     batch = dataset.collate([dataset[pick] for pick in picks])
     draws = Draws(config.seed, 0, batch.row, batch.draw)
@@ -91,3 +96,8 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
             picks, batch.wave.numpy(), features[:, 0].numpy(), augmented[:, 0].numpy(), strict=True
         )
     ]
+
+
+def _picks(manifest: Manifest, batches: TrainBatches, label: Label) -> Iterator[Pick]:
+    """The clips of a class in their order."""
+    return (pick for batch in batches for pick in batch if manifest.labels[pick.row] == label)

@@ -1,14 +1,13 @@
 """Corpora: a root folder → a manifest. A new one is a file here, a line in `CORPORA`, a YAML and a test."""
 
-from collections.abc import Mapping
-
 from dfad.corpora.base import CorpusKnobs
 from dfad.corpora.demo import DemoKnobs
 from dfad.corpora.fake_or_real import For2SecKnobs, ForNormKnobs, ForOriginalKnobs, ForRerecKnobs
 from dfad.corpora.folder import FolderKnobs
+from dfad.corpora.mix import MixKnobs, mix_of
 from dfad.corpora.table import ManifestKnobs
 
-CORPORA: Mapping[str, type[CorpusKnobs]] = {
+CORPORA: dict[str, type[CorpusKnobs]] = {
     "demo": DemoKnobs,
     "folder": FolderKnobs,
     "manifest": ManifestKnobs,
@@ -17,5 +16,6 @@ CORPORA: Mapping[str, type[CorpusKnobs]] = {
     "for_2sec": For2SecKnobs,
     "for_rerec": ForRerecKnobs,
 }
+CORPORA["mix"] = mix_of(CORPORA)  # of all of these
 
-__all__ = ["CORPORA", "CorpusKnobs"]
+__all__ = ["CORPORA", "CorpusKnobs", "MixKnobs"]

@@ -1,5 +1,6 @@
 """What ScoreTables say about detectors: nothing in here knows a network, a run or a corpus."""
 
+from dfad.evaluation.attacks import attack_names, mixed
 from dfad.evaluation.breakdown import Slice, breakdown
 from dfad.evaluation.deploy import deploy
 from dfad.evaluation.options import EvaluationKnobs
@@ -14,10 +15,12 @@ __all__ = [
     "EvaluationKnobs",
     "Slice",
     "Unit",
+    "attack_names",
     "breakdown",
     "choose_threshold",
     "deploy",
     "evaluate",
+    "mixed",
     "results_of",
     "unit_of",
     "worst",

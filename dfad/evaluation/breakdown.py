@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import numpy as np
 import pandas as pd
 
-from dfad.clips import Label
 from dfad.errors import ConfigError, MetricError, did_you_mean
+from dfad.evaluation.attacks import attack_names, bona_fide_of
 from dfad.evaluation.units import LEAST, Unit, is_known
 from dfad.metrics import decisions, eer
 from dfad.metrics.bootstrap import Interval, cluster_count, distributions, rate_interval, untold
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
 
-USUAL = ("attack", "codec", "source_codec", "language", "source", "source_repo", "corpus")
+USUAL = ("corpus", "attack", "codec", "source_codec", "language", "source", "source_repo")
 MOST_INTERVALS = 100
 MOST_VALUES = 100  # of a column that nobody asked for
 NO_INTERVAL = Interval(nan, nan)
@@ -68,8 +68,8 @@ def breakdown(
 ) -> tuple[Slice, ...]:
     """Results by the values of a column, the highest EER first.
 
-    An attack has no bona fide clips of its own, so that it stands against all of the table; the spoof clips of any
-    other value stand against the bona fide clips of the same value.
+    An attack has no bona fide clips of its own, so that it stands against all of its corpus, which its name
+    tells where there are several; the spoof clips of any other value stand against the bona fide clips of the same one.
 
     Args:
         table: scores of one split or corpus.
@@ -84,15 +84,16 @@ def breakdown(
     """
     if column not in table.frame:
         raise ConfigError(f"no column {column!r} to break down by; {did_you_mean(column, list(table.frame.columns))}")
-    of_clip, values = pd.factorize(table.frame[column].astype(str).fillna(""), sort=True)
+    words = attack_names(table.frame) if column == "attack" else table.frame[column].astype(str).fillna("")
+    of_clip, values = pd.factorize(words, sort=True)
     members = np.split(np.argsort(of_clip, kind="stable"), np.cumsum(np.bincount(of_clip))[:-1])
-    bona_fide = np.flatnonzero(table.labels == Label.BONA_FIDE)
+    corpora, bona_fide = bona_fide_of(table)
     found = []
     for value, rows in zip(values, members, strict=False):  # without any clip, there is one empty piece
         if column == "attack":
             if value == "":
                 continue
-            rows = np.union1d(rows, bona_fide)
+            rows = np.union1d(rows, bona_fide[corpora[rows[0]]])
         found.append((part(table, rows, name=str(value) or "(none)", threshold=threshold), rows))
     found.sort(key=lambda pair: _badness(pair[0]))
     if not unit or not resamples:
@@ -102,12 +103,6 @@ def breakdown(
         slices.append(with_interval(piece, table, rows, unit, resamples) if at < MOST_INTERVALS else piece)
         progress(at + 1, len(found))
     return tuple(slices)
-
-
-def group(table: ScoreTable, attacks: Sequence[str]) -> np.ndarray:
-    """The rows of some attacks and of all bona fide clips. Shape: (rows,) int64."""
-    bona_fide = table.labels == Label.BONA_FIDE
-    return np.flatnonzero(bona_fide | table.frame["attack"].isin(list(attacks)).to_numpy(bool))
 
 
 def part(table: ScoreTable, rows: np.ndarray, *, name: str, threshold: float = 0.0) -> Slice:

@@ -29,7 +29,7 @@ class EvaluationKnobs(Knobs):
         None, description="column whose values are drawn as a whole, or clip; null: speaker, else source, else clip"
     )
     by: tuple[str, ...] | None = Field(
-        None, description="columns to break results down by; null: attack, and language, codec, source where known"
+        None, description="columns to break results down by; null: corpus, attack, language, codec, source where known"
     )
     worst: int = Field(20, ge=0, description="misses, and false alarms, that the report shows and plays")
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
-from dfad.evaluation.breakdown import Slice, breakdown, group, part, usual_columns, with_interval
+from dfad.evaluation.attacks import attack_names, rows_of
+from dfad.evaluation.breakdown import Slice, breakdown, part, usual_columns, with_interval
 from dfad.evaluation.deploy import FEW_CLIPS
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import parse_rule
@@ -36,7 +37,8 @@ class Evaluation:
     Attributes:
         values: the keys of `dfad.metrics.Summary`; beside them `threshold_at_val`, `cllr_calibrated`,
             `act_dcf_calibrated`, `eer/seen` and `eer/unseen` (attacks that training had, and had not) and
-            `eer/<attack>`, each of those against every bona fide clip; an attack called `seen` or `unseen` is in
+            `eer/<attack>`, each of those against every bona fide clip, or where a column `corpus` tells several
+            apart `eer/<corpus>/<attack>` against those of that corpus; an attack called `seen` or `unseen` is in
             `breakdowns` only.
         notes: reasons and warnings in plain words.
         intervals: 95 %, by the key of the value.
@@ -65,7 +67,7 @@ def evaluate(
         table: scores of one split or corpus.
         options: of the evaluation; threshold and calibrator are in `deployed` already.
         deployed: what validation chose, for the metrics `…_at_val` and `…_calibrated`.
-        known_attacks: the attacks that training had; with none, seen and unseen are not told apart.
+        known_attacks: the attacks that training had, by `attack_names`; with none, seen and unseen are not told apart.
         watch: a task's name and its unit → who is told of it (done, of all); resampling takes a while.
 
     Raises:
@@ -148,11 +150,11 @@ def _interval(name: str, value: float, drawn: np.ndarray, clusters: int) -> Inte
 
 
 def _seen_and_unseen(table: ScoreTable, known: set[str], unit: Unit | None, resamples: int) -> list[Slice]:
-    there = set(table.frame["attack"].unique()) - {""}
+    there = set(attack_names(table.frame).unique()) - {""}
     found = []
     for name, members in {"seen": there & known, "unseen": there - known}.items() if known else ():
         if members:
-            rows = group(table, sorted(members))
+            rows = rows_of(table, members)
             piece = part(table, rows, name=name)
             found.append(with_interval(piece, table, rows, unit, resamples) if unit else piece)
     return found

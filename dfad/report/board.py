@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ FREE = (  # options that cannot change a run's numbers, as the typed options mar
     *("runs", "force", "logger", "eval", "augment"),  # `augment` is the name of a preset, not what it does
     *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction", "trainer.keep_frozen"),
 )
+_PART = re.compile(r"^data\.parts\..+\.")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 
 
@@ -74,7 +76,16 @@ def option_names(frame: pd.DataFrame) -> list[str]:
 
 def is_free(name: str) -> bool:
     """Whether an option cannot change a run's numbers."""
-    return name in FREE or name.startswith(("logger.", "eval."))
+    return of_corpus(name) in FREE or name.startswith(("logger.", "eval."))
+
+
+def of_corpus(name: str) -> str:
+    """What an option of a part of a mix is called where its corpus stands alone.
+
+    >>> of_corpus("data.parts.mine.path"), of_corpus("data.path")
+    ('data.path', 'data.path')
+    """
+    return _PART.sub("data.", name)
 
 
 def differing(frame: pd.DataFrame) -> list[str]:
@@ -84,7 +95,7 @@ def differing(frame: pd.DataFrame) -> list[str]:
     follows from another choice of its group, as the width of a CNN does from `model`, tells nothing either.
     """
     known = frame[frame["model"].notna()] if "model" in frame else frame  # of a damaged run nothing is
-    telling = [name for name in option_names(known) if not is_free(name) or name in ("augment", "data.path")]
+    telling = [name for name in option_names(known) if not is_free(name) or of_corpus(name) in ("augment", "data.path")]
     values = {name: known[name].map(repr) for name in telling}
     choice = [
         name for name in ("model", "frontend", "data", "augment") if name in values and values[name].nunique() > 1

@@ -55,7 +55,7 @@ class _Corpus:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> _Corpus:
         """The corpus that the options of a run or an evaluation name."""
-        name = str(data["name"])
+        name = " + ".join(sorted(data["parts"])) if data["name"] == "mix" else str(data["name"])
         path = os.path.abspath(str(data["path"])) if name in BY_PATH else ""  # noqa: PTH100  (links stay as they are)
         seed = f" (seed {data['seed']})" if data.get("seed") else ""  # of a corpus that is made from one
         return cls(f"{name}{seed}", path, str(data.get("hold_out") or ""))

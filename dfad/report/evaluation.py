@@ -170,7 +170,8 @@ def _decisions(judged: Judged, pictures: Mapping[str, bytes]) -> Section:
 
 
 def _breakdowns(judged: Judged, pictures: Mapping[str, bytes]) -> list[Section]:
-    against = {"attack": "Each attack stands against every bona fide clip, as it has none of its own."}
+    whole = " of its corpus" if "corpus" in judged.table.frame else ""
+    against = {"attack": f"Each attack stands against every bona fide clip{whole}, as it has none of its own."}
     usual = "Spoof clips of each value stand against the bona fide clips of the same value."
     return [
         Section(

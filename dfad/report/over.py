@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfad.report.board import METRICS, differing, is_free, option_names
+from dfad.report.board import METRICS, differing, is_free, of_corpus, option_names
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
@@ -77,9 +77,10 @@ def _telling(done: pd.DataFrame, key: str) -> list[str]:
     varied = differing(done)
     follows = {name for name in option_names(done) if name.startswith(f"{key}.") and name not in varied}
     of_data = key.split(".")[0] == "data"
-    told = ["status", *(("data.path", "data.root") if of_data else ("clips",))]
-    names = [name for name in option_names(done) if not is_free(name)]
-    return [name for name in (*told, *names) if name in done and name not in {key, "seed"} | follows]
+    names = option_names(done)
+    places = [name for name in names if of_corpus(name) in ("data.path", "data.root")] if of_data else ["clips"]
+    told = ["status", *places, *(name for name in names if not is_free(name))]
+    return [name for name in told if name in done and name not in {key, "seed"} | follows]
 
 
 def _alike(done: pd.DataFrame, names: list[str]) -> pd.Series:

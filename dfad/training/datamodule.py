@@ -21,6 +21,7 @@ from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
+from dfad.training.shares import cells_of
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,10 @@ class ClipDataModule(pl.LightningDataModule):
         return self._loader(
             TrainBatches(
                 rows,
-                self.manifest.labels[rows],
                 batch_size=self.data.batch_size // trainer.world_size,
                 seed=self.seed,
                 epoch=self._epoch,
-                balance=self.data.balance == "sampler",
+                cells=cells_of(self.manifest, self.data),
                 crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,

@@ -177,15 +177,14 @@ class VGG16Detector(Detector):
 DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector, "vgg16": VGG16Detector}
 
 
-def class_weights(labels: np.ndarray) -> tuple[float, float]:
+def class_weights(counts: np.ndarray) -> tuple[float, float]:
     """Weights under which both classes weigh alike, 1 on average over the clips.
 
     Shape:
-        labels: (clips,) -> weights of spoof and bona fide
+        counts: (2,) spoof and bona fide clips of an epoch -> weights of spoof and bona fide
 
-    >>> class_weights(np.array([0, 0, 0, 1]))
+    >>> class_weights(np.array([3, 1]))
     (0.6666666666666666, 2.0)
     """
-    counts = np.bincount(labels, minlength=2)
-    spoof, bona_fide = (len(labels) / (2 * counts)).tolist()
+    spoof, bona_fide = (counts.sum() / (2 * counts)).tolist()
     return spoof, bona_fide

@@ -15,12 +15,14 @@ from dfad.clips import SPLIT_NOTE, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
-from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
 from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs, Named
+from dfad.roots import Root
 from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
+from dfad.training.heard import heard
 from dfad.training.judging import judged_with, store_results
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, environment
@@ -41,7 +43,7 @@ class Evaluated:
         place: its folder.
         results: as `metrics.json` holds them.
         split: that was scored, or `all`.
-        root: folder of the clips.
+        root: folder of the clips, or those of a mix.
         frontend: of the detector.
         validation: file of its validation scores, by which threshold and calibrator were chosen; None without.
         before: whether it was scored before.
@@ -51,7 +53,7 @@ class Evaluated:
     place: Run
     results: dict[str, Any]
     split: str
-    root: Path
+    root: Root
     frontend: FrontendKnobs
     validation: Path | None
     before: bool
@@ -80,7 +82,8 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     data = _data(config, stored)
     whole = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
-    chosen = "all" if not own and SPLIT_NOTE in whole.notes else config.split
+    had = heard(whole, data, stored.data if stored else None, checkpoint.knobs.attacks, own=own)
+    chosen = "all" if SPLIT_NOTE in whole.notes and not had.clips.any() else config.split
     manifest = _chosen(whole, chosen)
     options = _fitting(options, config, manifest, screen)
     if not len(manifest):
@@ -101,13 +104,12 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         else:
             place.clear()
             table = _score(config, checkpoint, data, manifest, chosen, place, screen)
-        found = evaluate(table, options, choice, known_attacks=checkpoint.knobs.attacks, watch=screen.watch)
-        notes = [*manifest.notes]
+        found = evaluate(table, options, choice, known_attacks=had.attacks, watch=screen.watch)
+        notes = [*manifest.notes, *mixed(table), *([had.note] if had.note else [])]
         if in_run and not run.finished:
             notes.insert(0, "the run is not finished: its best checkpoint so far was scored")
-        trained_on = whole if own else _trained_on(stored, data, whole)
-        if trained_on and (heard := _heard(table, trained_on)):
-            notes.insert(0, f"{heard} of {len(table)} clips that are scored here trained the detector, or chose it")
+        if count := int(table.frame["id"].isin(whole.frame["id"][had.clips]).sum()):
+            notes.insert(0, f"{count} of {len(table)} clips that are scored here trained the detector, or chose it")
         what = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
         results = results_of({chosen: found}, options, choice, notes)
         store_results(place, {**what, "eval": options.plain()}, choice, results)
@@ -166,19 +168,6 @@ def _fitting(options: EvaluationKnobs, config: EvalConfig, manifest: Manifest, s
     return options
 
 
-def _trained_on(stored: TrainConfig | None, data: CorpusKnobs, now: Manifest) -> Manifest | None:
-    """The clips of the run, where another choice of the same ones is scored; None where nothing tells."""
-    if stored is None or stored.data.name != data.name:
-        return None
-    before = stored.data.manifest()
-    return before if before.root.resolve() == now.root.resolve() else None
-
-
-def _heard(table: ScoreTable, manifest: Manifest) -> int:
-    """How many of the scored clips are in training or validation of a manifest."""
-    return int(table.frame["id"].isin(manifest.frame.loc[manifest.frame["split"] != "test", "id"]).sum())
-
-
 def _chosen(manifest: Manifest, chosen: str) -> Manifest:
     """The clips of a split, or `all`; a corpus that was dealt at random just now has no splits to speak of."""
     if chosen != "all":
@@ -192,7 +181,13 @@ def _data(config: EvalConfig, stored: TrainConfig | None) -> CorpusKnobs:
         return _Data.read({"data": config.data}).data
     if stored is None:
         raise ConfigError(f"{config.run} lies in no run folder; say what to score, such as data=manifest data.path=…")
-    return _Data.read({"data": {**stored.data.plain(), **(config.data or {})}}).data
+    return _Data.read({"data": _over(stored.data.plain(), config.data or {})}).data
+
+
+def _over(values: dict[str, Any], others: dict[str, Any]) -> dict[str, Any]:
+    """Values with others put over them, also those inside, such as the path of a part of a mix."""
+    dicts = [name for name, new in others.items() if isinstance(new, dict) and isinstance(values.get(name), dict)]
+    return {**values, **others, **{name: _over(values[name], others[name]) for name in dicts}}
 
 
 def _hash8(config: EvalConfig, data: CorpusKnobs, clips: str, chosen: str, checkpoint: Path) -> str:

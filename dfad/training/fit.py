@@ -12,8 +12,10 @@ from lightning.pytorch.callbacks import Callback
 from rich.markup import escape
 
 from dfad.clips import SPLITS, Manifest
+from dfad.corpora import MixKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import RunError
+from dfad.evaluation import attack_names
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
@@ -24,6 +26,7 @@ from dfad.training.judging import judge, judged_with, stored_tables, write_table
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Screen, score, usable_clips
+from dfad.training.shares import cells_of, drawn_by_class, drawn_by_part, parts_of
 from dfad.training.together import together
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
@@ -74,6 +77,8 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         usable = usable_clips(manifest, config.data, run, screen)
         usable.require_both_classes(SPLITS)
         screen.say(_counted(usable))
+        if isinstance(config.data, MixKnobs):
+            screen.say(_shared(usable, config.data))
         detector = _new_detector(config, usable, screen)  # before the others start: it may download weights
         details = {"config": config.plain(), "folder": str(run.folder), "clips": clips}
         with together(config.trainer, "train", details) as rank:
@@ -116,6 +121,18 @@ def _counted(manifest: Manifest) -> str:
     return f"clips, bona-fide + spoof: {shown}"
 
 
+def _shared(manifest: Manifest, data: MixKnobs) -> str:
+    """What an epoch draws from each part of a mix."""
+    clips, drawn = parts_of(manifest, data), drawn_by_part(manifest, data)
+    total = sum(drawn.values())
+    told = (
+        f"{escape(part)} {count} ({count / total:.1%})"
+        + (f" of its {len(clips[part])}" if count != len(clips[part]) else "")
+        for part, count in drawn.items()
+    )
+    return f"an epoch draws {total} clips: {', '.join(told)}"
+
+
 def _sound(checkpoint: Path) -> Checkpoint:
     """Read a checkpoint to go on from; refuse a damaged one."""
     try:
@@ -125,13 +142,13 @@ def _sound(checkpoint: Path) -> Checkpoint:
 
 
 def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> Detector:
-    rows = manifest.rows("train")
-    attacks = sorted(set(manifest.frame["attack"].iloc[rows]) - {""})
+    attacks = sorted({*attack_names(manifest.frame)[manifest.rows("train")].unique()} - {""})
+    counts = drawn_by_class(manifest, cells_of(manifest, config.data))
     detector = DETECTORS.get(config.model.name, Detector)(
         DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks)),
         config.trainer,
         seed=config.seed,
-        class_weights=class_weights(manifest.labels[rows]) if config.data.balance == "loss" else (1.0, 1.0),
+        class_weights=class_weights(counts) if config.data.balance == "loss" else (1.0, 1.0),
         progress=screen.watch("downloading weights", "bytes"),
     )
     detector.manifest = manifest

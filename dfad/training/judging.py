@@ -7,7 +7,7 @@ from typing import Any
 
 from dfad.deployed import FILE, Deployed
 from dfad.errors import RunError
-from dfad.evaluation import EvaluationKnobs, deploy, evaluate, results_of
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.runs import Run
@@ -50,7 +50,7 @@ def judge(
     before = _deployed_before(run)
     if before and before != deployed:
         screen.say(f"what is deployed changes: {_said(before)} → {_said(deployed)}")
-    store_results(run, config.plain(), deployed, results_of(found, options, deployed, notes))
+    store_results(run, config.plain(), deployed, results_of(found, options, deployed, [*notes, *mixed(tables["test"])]))
 
 
 def _deployed_before(run: Run) -> Deployed | None:

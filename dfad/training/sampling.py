@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Sampler
 
 from dfad.draws import Draws
+from dfad.training.shares import Cell
 
 
 class Pick(NamedTuple):
@@ -25,11 +26,11 @@ class TrainBatches(Sampler[list[Pick]]):
 
     Args:
         rows: rows of the training clips in the manifest. Shape: (clips,)
-        labels: their labels. Shape: (clips,)
         batch_size: clips per batch on one rank.
         seed: of the run.
         epoch: tells the epoch whenever an iteration begins.
-        balance: draw both classes alike; the rarer comes up several times, each time drawn afresh.
+        cells: what is drawn how often; a clip that comes up several times is drawn afresh each time. Without any,
+            every clip comes once.
         crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
@@ -38,18 +39,17 @@ class TrainBatches(Sampler[list[Pick]]):
     def __init__(
         self,
         rows: np.ndarray,
-        labels: np.ndarray,
         *,
         batch_size: int,
         seed: int,
         epoch: Callable[[], int],
-        balance: bool = False,
+        cells: Sequence[Cell] = (),
         crop: bool = True,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.rows, self.labels, self.batch_size = rows, labels, batch_size
-        self.seed, self.epoch, self.balance, self.crop = seed, epoch, balance, crop
+        self.rows, self.cells, self.batch_size = rows, cells, batch_size
+        self.seed, self.epoch, self.crop = seed, epoch, crop
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
@@ -61,24 +61,22 @@ class TrainBatches(Sampler[list[Pick]]):
         draws = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw))
         position = draws.uniform("crop").numpy() if self.crop else np.zeros(len(order))
         mine = slice(self.rank, len(order) // self.world * self.world, self.world)
-        picks = [
-            Pick(*pick) for pick in zip(order[mine].tolist(), draw[mine].tolist(), position[mine].tolist(), strict=True)
-        ]
-        for start in range(0, len(picks), self.batch_size):
-            yield picks[start : start + self.batch_size]
+        order, draw, position = order[mine], draw[mine], position[mine]
+        for start in range(0, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
+            part = slice(start, start + self.batch_size)
+            picks = zip(order[part].tolist(), draw[part].tolist(), position[part].tolist(), strict=True)
+            yield [Pick(*pick) for pick in picks]
 
     def _order(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The rows of an epoch in order, and how often each came up before."""
-        if not self.balance:
+        if not self.cells:
             return random.permutation(self.rows), np.zeros(len(self.rows), np.int64)
-        half = -(-len(self.rows) // 2)
         rows, draw = [], []
-        for label in (0, 1):
-            members = self.rows[self.labels == label]
-            rounds = -(-half // len(members))
-            rows.append(np.concatenate([random.permutation(members) for _ in range(rounds)])[:half])
-            draw.append(np.repeat(np.arange(rounds), len(members))[:half])
-        shuffle = random.permutation(2 * half)[: len(self.rows)]
+        for members, count in self.cells:
+            rounds = -(-count // len(members))
+            rows.append(np.concatenate([random.permutation(members) for _ in range(rounds)])[:count])
+            draw.append(np.repeat(np.arange(rounds), len(members))[:count])
+        shuffle = random.permutation(sum(map(len, rows)))[: len(self.rows)]
         return np.concatenate(rows)[shuffle], np.concatenate(draw)[shuffle]
 
 

@@ -14,6 +14,7 @@ from dfad.clips import CLASS_NAMES, SPLITS, Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.corpora.check import broken
 from dfad.errors import DataError
+from dfad.roots import plain
 from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs
@@ -61,7 +62,7 @@ def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen
             }
             for split in SPLITS
         }
-        about = {"digest": manifest.digest(), "root": str(manifest.root), "scanned": data.scan}
+        about = {"digest": manifest.digest(), "root": plain(manifest.root), "scanned": data.scan}
         stored = {**about, "clips": counts, "skipped": bad}
         run.write_json("manifest.json", stored)
     skipped: Mapping[str, str] = stored["skipped"]
