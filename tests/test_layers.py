@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws", "tls", "wrong_rows"},
+    {"knobs", "draws", "tls", "wrong_rows", "dealing"},
     {"clips", "decoders", "connection"},
     {"audio", "download"},
     {"scores", "extract"},

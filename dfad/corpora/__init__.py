@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+from dfad.corpora.asvspoof5 import Asvspoof5Knobs
+from dfad.corpora.asvspoof2019 import Asvspoof2019LaKnobs
+from dfad.corpora.asvspoof2021 import Asvspoof2021DfKnobs, Asvspoof2021LaKnobs
 from dfad.corpora.base import CorpusKnobs
 from dfad.corpora.demo import DemoKnobs
 from dfad.corpora.fake_or_real import For2SecKnobs, ForNormKnobs, ForOriginalKnobs, ForRerecKnobs
@@ -16,6 +19,10 @@ CORPORA: Mapping[str, type[CorpusKnobs]] = {
     "for_norm": ForNormKnobs,
     "for_2sec": For2SecKnobs,
     "for_rerec": ForRerecKnobs,
+    "asvspoof2019_la": Asvspoof2019LaKnobs,
+    "asvspoof2021_la": Asvspoof2021LaKnobs,
+    "asvspoof2021_df": Asvspoof2021DfKnobs,
+    "asvspoof5": Asvspoof5Knobs,
 }
 
 __all__ = ["CORPORA", "CorpusKnobs"]
