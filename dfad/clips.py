@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from dfad.columns import joined, numbers, repeated, translated
+from dfad.dealing import BY_SPEAKER_OR_NAME, Dealing, deal
 from dfad.errors import DataError, did_you_mean
 from dfad.roots import Root
 from dfad.table_files import read_any_csv, read_table
@@ -79,17 +80,51 @@ class Manifest:
 
     `frame` holds a row per clip: `id`, `label` (int8), `split` (`train`, `val`, `test`), `attack`, `speaker` ("" where
     unknown), `duration_s` (NaN where unknown), and any further columns as they came. Strings lie in Arrow memory, so
-    that loader processes share it instead of copying it. `notes` are what every result on these clips has to say.
+    that loader processes share it instead of copying it.
+
+    Args:
+        frame: the table.
+        root: what the ids are relative to.
+        notes: what every result on these clips has to say.
+        dealing: how the splits came about if they are not the corpus' own, but dealt just now.
+        hint: what to type where a split lacks a class.
     """
 
-    def __init__(self, frame: pd.DataFrame, root: Root, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        root: Root,
+        notes: tuple[str, ...] = (),
+        *,
+        dealing: Dealing | None = None,
+        hint: str = "",
+    ) -> None:
         self.frame = frame.reset_index(drop=True)
         self.root = root
-        self.notes = notes
+        self.dealing = dealing
+        self.hint = hint
+        self._notes = notes
 
-    def noted(self, note: str) -> Manifest:
-        """The same clips with one more note."""
-        return Manifest(self.frame, self.root, (*self.notes, note))
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What every result on these clips has to say, how the splits were dealt included."""
+        return (*([self.dealing.note] if self.dealing else []), *self._notes)
+
+    def noted(self, *notes: str) -> Manifest:
+        """The same clips with more notes."""
+        return self._with(notes=(*self._notes, *notes))
+
+    def dealt(self, dealing: Dealing | None) -> Manifest:
+        """The same clips, and how their splits were dealt; None: they are not, or nobody shall speak of them."""
+        return self._with(dealing=dealing)
+
+    def hinted(self, hint: str) -> Manifest:
+        """The same clips, and what to type where a split lacks a class."""
+        return self._with(hint=hint)
+
+    def _with(self, **changes: Any) -> Manifest:
+        parts: dict[str, Any] = {"frame": self.frame, "root": self.root, "notes": self._notes}
+        return Manifest(**{**parts, "dealing": self.dealing, "hint": self.hint, **changes})
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -121,13 +156,13 @@ class Manifest:
 
     def only(self, rows: np.ndarray) -> Manifest:
         """The clips of some rows."""
-        return Manifest(self.frame.iloc[rows], self.root, self.notes)
+        return self._with(frame=self.frame.iloc[rows])
 
     def without(self, ids: Iterable[str]) -> Manifest:
         """The manifest less the named clips."""
         if not (ids := list(ids)):
             return self
-        return Manifest(self.frame[~self.frame["id"].isin(ids)], self.root, self.notes)
+        return self._with(frame=self.frame[~self.frame["id"].isin(ids)])
 
     def require_both_classes(self, splits: Iterable[str]) -> None:
         """Refuse a split that is empty or has one class only.
@@ -143,11 +178,8 @@ class Manifest:
                     f"split {split!r} has {counts[Label.BONA_FIDE]} bona-fide and {counts[Label.SPOOF]} spoof clips"
                 )
         if lines:
-            hint = (
-                "name no splits at all and the clips are dealt at random"
-                if not self.notes
-                else "clips are dealt by speaker, or by name: more of these are needed, or a column split"
-            )
+            own = self.hint or "name no splits at all and the clips are dealt at random"
+            hint = self.dealing.hint if self.dealing else own
             raise DataError("\n".join(lines) + f"\nevery split needs both classes; {hint}")
 
     def digest(self) -> str:
@@ -197,8 +229,8 @@ class Manifest:
     def check(cls, frame: pd.DataFrame, root: Path, *, source: str) -> Manifest:
         """Make a manifest of a raw table: words read, columns named, every wrong row told.
 
-        `system` is read as `attack`. Without a column `split` the clips are dealt by `split_by_group`, and the notes
-        say so. Rows are numbered by the index of `frame`, plus 2: as the lines of a CSV file with a header.
+        `system` is read as `attack`. Without a column `split` the clips are dealt by speaker, or by id where there is
+        none. Rows are numbered by the index of `frame`, plus 2: as the lines of a CSV file with a header.
 
         Raises:
             DataError: naming up to 20 wrong rows at once.
@@ -220,10 +252,10 @@ class Manifest:
         frame["id"] = frame["id"].astype(str).fillna("")
         if frame["id"].str.contains("\\", regex=False).any():
             frame["id"] = frame["id"].str.replace("\\", "/")
-        notes: tuple[str, ...] = ()
+        dealing = None
         if "split" not in frame:
-            frame["split"] = split_by_group(frame)
-            notes = (SPLIT_NOTE,)
+            frame["split"] = deal(frame["speaker"].where(frame["speaker"] != "", frame["id"]))
+            dealing = BY_SPEAKER_OR_NAME
         errors = WrongRows(frame.index)
         errors.add(frame["id"] == "", lambda row: "empty path")
         errors.add(
@@ -236,7 +268,7 @@ class Manifest:
         frame["label"], frame["split"], frame["duration_s"] = labels.astype(np.int8), splits, seconds
         frame["attack"] = frame["attack"].where(frame["label"] == Label.SPOOF, "")
         extra = [name for name in frame.columns if name not in COLUMNS]
-        return cls(frame[[*COLUMNS, *extra]], root, notes)
+        return cls(frame[[*COLUMNS, *extra]], root, dealing=dealing)
 
 
 def parse_labels(words: pd.Series, errors: WrongRows) -> pd.Series:
@@ -277,28 +309,3 @@ def parse_seconds(cells: pd.Series, errors: WrongRows) -> np.ndarray:
     wrong[cells.index.get_indexer(odd[odd.astype(str) != ""].index)] = True
     errors.add(wrong, lambda row: f"duration_s {cells.iloc[row : row + 1].tolist()[0]!r} is no number above 0")
     return seconds
-
-
-def split_by_group(frame: pd.DataFrame) -> np.ndarray:
-    """Deal clips to 80 % train, 10 % val and 10 % test by a hash of the speaker, or of the id where there is none.
-
-    The rule depends on nothing but the name, so a clip stays where it is when others are added. It keeps speakers
-    apart but not texts, channels or generators: results on it say little about unseen ones.
-
-    Shape:
-        frame: clips × (id, speaker, …) -> (clips,) of "train", "val", "test"
-    """
-    groups = frame["speaker"].where(frame["speaker"] != "", frame["id"])
-    place = translated(groups, _place).to_numpy(float)
-    return np.array(SPLITS)[np.searchsorted([0.8, 0.9], place, side="right")]
-
-
-SPLIT_NOTE = (
-    "the corpus has no split of its own: clips were dealt at random by a hash of speaker or name, "
-    "so this says little about unseen generators, texts and channels"
-)
-
-
-def _place(group: str) -> float:
-    """A number in [0, 1) for a name."""
-    return int.from_bytes(hashlib.sha256(group.encode()).digest()[:8], "big") / 2**64

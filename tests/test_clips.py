@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfad.clips import LABEL_WORDS, SPLIT_NOTE, SPLIT_WORDS, Label, Manifest
+from dfad.clips import LABEL_WORDS, SPLIT_WORDS, Label, Manifest
+from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.errors import DataError
 
 
@@ -244,7 +245,7 @@ def unsplit(speakers: int, clips: int) -> pd.DataFrame:
 
 
 def test_without_a_split_a_note_is_made() -> None:
-    assert Manifest.check(unsplit(3, 2), Path(), source="").notes == (SPLIT_NOTE,)
+    assert Manifest.check(unsplit(3, 2), Path(), source="").notes == (BY_SPEAKER_OR_NAME.note,)
     assert check().notes == ()
 
 

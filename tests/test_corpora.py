@@ -13,9 +13,10 @@ import pytest
 import soundfile
 
 from dfad.audio import LIMITS, Limits
-from dfad.clips import SPLIT_NOTE, Manifest
+from dfad.clips import Manifest
 from dfad.corpora import CORPORA
 from dfad.corpora.check import broken
+from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.errors import ConfigError, DataError
 
 Folder = Callable[..., Path]
@@ -64,7 +65,7 @@ def test_without_split_folders_a_rule_deals(folder: Folder) -> None:
     manifest = read(folder(*(f"{label}/{row}.wav" for label in ("real", "fake") for row in range(40))))
     assert len(manifest) == 80
     assert set(manifest.frame["split"]) == {"train", "val", "test"}
-    assert manifest.notes == (SPLIT_NOTE,)
+    assert manifest.notes == (BY_SPEAKER_OR_NAME.note,)
 
 
 def test_some_split_folders_are_an_error(folder: Folder) -> None:

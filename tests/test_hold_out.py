@@ -16,11 +16,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dfad.clips import SPLIT_NOTE, Manifest
+from dfad.clips import Manifest
 from dfad.commands.door import CONF
 from dfad.commands.guard import guarded
 from dfad.corpora import CORPORA
-from dfad.corpora.hold_out import DEALT_NOTE, MOST_LISTED, leave_out, sweep_words
+from dfad.corpora.hold_out import MOST_LISTED, leave_out, sweep_words
+from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.errors import ConfigError, DataError, DfadError
 from dfad.training.config import TrainConfig
 from tests.test_config import composed
@@ -132,9 +133,9 @@ def test_of_clips_dealt_at_random_the_note_speaks_of_train_and_val() -> None:
         }
     )
     before = made(frame)
-    assert before.notes == (SPLIT_NOTE,)
+    assert before.notes == (BY_SPEAKER_OR_NAME.note,)
     dealt, note = leave_out(before, "source:d").notes
-    assert dealt == DEALT_NOTE
+    assert dealt == BY_SPEAKER_OR_NAME.note_without_test
     assert "own test split" not in note
 
 

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots"},
+    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing"},
     {"clips", "decoders", "connection"},
     {"audio", "download"},
     {"scores", "extract"},

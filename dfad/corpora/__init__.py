@@ -1,5 +1,8 @@
 """Corpora: a root folder → a manifest. A new one is a file here, a line in `CORPORA`, a YAML and a test."""
 
+from dfad.corpora.asvspoof5 import Asvspoof5Knobs
+from dfad.corpora.asvspoof2019 import Asvspoof2019LaKnobs
+from dfad.corpora.asvspoof2021 import Asvspoof2021DfKnobs, Asvspoof2021LaKnobs
 from dfad.corpora.base import CorpusKnobs
 from dfad.corpora.demo import DemoKnobs
 from dfad.corpora.fake_or_real import For2SecKnobs, ForNormKnobs, ForOriginalKnobs, ForRerecKnobs
@@ -15,6 +18,10 @@ CORPORA: dict[str, type[CorpusKnobs]] = {
     "for_norm": ForNormKnobs,
     "for_2sec": For2SecKnobs,
     "for_rerec": ForRerecKnobs,
+    "asvspoof2019_la": Asvspoof2019LaKnobs,
+    "asvspoof2021_la": Asvspoof2021LaKnobs,
+    "asvspoof2021_df": Asvspoof2021DfKnobs,
+    "asvspoof5": Asvspoof5Knobs,
 }
 CORPORA["mix"] = mix_of(CORPORA)  # of all of these
 

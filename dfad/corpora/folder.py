@@ -5,7 +5,6 @@ A folder directly below a spoof label names the attack: `test/spoof/WaveNet/a.wa
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +14,7 @@ from pydantic import Field
 from dfad.audio import SUFFIXES
 from dfad.clips import LABEL_WORDS, SPLIT_WORDS, Manifest
 from dfad.corpora.base import CorpusKnobs, Progress
+from dfad.corpora.listing import files_below
 from dfad.errors import DataError
 from dfad.knobs import Free
 
@@ -47,7 +47,7 @@ def read_folders(root: Path) -> pd.DataFrame:
     Raises:
         DataError: if there are none, or some lie in no folder named as a label, or only some in split folders.
     """
-    names = audio_below(root)
+    names = files_below(root)
     if not names:
         raise DataError(f"no audio below {root}; known suffixes: {', '.join(sorted(SUFFIXES))}")
     rows, strange = [], []
@@ -73,30 +73,3 @@ def read_folders(root: Path) -> pd.DataFrame:
             f"the first: {frame['path'][without].iloc[0]}"
         )
     return frame
-
-
-def audio_below(root: Path) -> list[str]:
-    """Paths of the audio files below a folder, relative to it, sorted; hidden ones, as macOS leaves them, are not.
-
-    Links to folders are followed, each folder once.
-    """
-    found: list[str] = []
-    seen: set[str] = set()
-
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename}: {(error.strerror or str(error)).lower()}")
-
-    for folder, below, files in os.walk(root, followlinks=True, onerror=refuse):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        if (place := os.path.realpath(folder)) in seen:
-            below.clear()
-            continue
-        seen.add(place)
-        found += [
-            Path(folder, name).relative_to(root).as_posix()
-            for name in files
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
-        ]
-    if odd := [name for name in found if name.encode(errors="ignore").decode() != name]:
-        raise DataError(f"{root}: {len(odd)} file names are not UTF-8, the first: {odd[0]!a}; rename them")
-    return sorted(found)

@@ -10,14 +10,10 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
-from dfad.clips import CLASS_NAMES, SPLIT_NOTE, Label, Manifest
+from dfad.clips import CLASS_NAMES, Label, Manifest
 from dfad.errors import ConfigError, DataError, did_you_mean
 
 FORM = "write it as column:value, such as speaker:anna"
-DEALT_NOTE = (
-    "the corpus has no split of its own: the clips of other groups were dealt to train and val at random by a hash of "
-    "speaker or name, so validation says little about unseen generators, texts and channels"
-)
 MOST_LISTED = 40
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./:-]*")  # what a shell and Hydra read as it stands
 _TYPED = {"path": "id", "system": "attack"}  # names of columns as people write them
@@ -66,12 +62,14 @@ def leave_out(manifest: Manifest, group: str) -> Manifest:
         )
     inside = (words == value).to_numpy()
     split = manifest.frame["split"].replace("test", "train").mask(inside, "test")
-    dealt = SPLIT_NOTE in manifest.notes
-    trained_on = 0 if dealt else int((test & ~inside).sum())
+    dealing = manifest.dealing
+    trained_on = 0 if dealing else int((test & ~inside).sum())
     also = f"; {trained_on} clips of the corpus' own test split are in train" if trained_on else ""
-    notes = tuple(DEALT_NOTE if note == SPLIT_NOTE else note for note in manifest.notes)
+    dealt = (dealing.note_without_test,) if dealing else ()
     note = f"leave one group out: the test clips are those with {name} = {value}, train and val are all others{also}"
-    return Manifest(manifest.frame.assign(split=split), manifest.root, (*notes, note))
+    own = manifest.dealt(None)
+    frame = manifest.frame.assign(split=split)
+    return Manifest(frame, manifest.root, (*dealt, *own.notes, note), hint=manifest.hint)
 
 
 def sweep_words(groups: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from rich.markup import escape
 
-from dfad.clips import SPLIT_NOTE, Manifest
+from dfad.clips import SPLITS, Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
@@ -83,11 +83,11 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     whole = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
     had = heard(whole, data, stored.data if stored else None, checkpoint.knobs.attacks, own=own)
-    chosen = "all" if SPLIT_NOTE in whole.notes and not had.clips.any() else config.split
+    chosen = "all" if whole.dealing and not had.clips.any() else config.split
     manifest = _chosen(whole, chosen)
     options = _fitting(options, config, manifest, screen)
     if not len(manifest):
-        raise DataError(f"the corpus has no clips in the split {chosen!r}; choose another: split=train, val or test")
+        raise DataError(_lacking(whole, chosen))
     home = run.folder / "evals" if in_run else config.run.with_suffix(".evals")
     seen = fingerprint(manifest, screen.watch("looking at clips"))
     place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path)}")
@@ -172,7 +172,14 @@ def _chosen(manifest: Manifest, chosen: str) -> Manifest:
     """The clips of a split, or `all`; a corpus that was dealt at random just now has no splits to speak of."""
     if chosen != "all":
         return manifest.only(manifest.rows(chosen))
-    return Manifest(manifest.frame, manifest.root, tuple(note for note in manifest.notes if note != SPLIT_NOTE))
+    return manifest.dealt(None)
+
+
+def _lacking(manifest: Manifest, chosen: str) -> str:
+    """What to say of a split without clips."""
+    others = [split for split in SPLITS if len(manifest.rows(split))]
+    hint = f"; {manifest.hint}" if manifest.hint else ""
+    return f"the corpus has no clips in the split {chosen!r}{hint}; there are some with split={' or '.join(others)}"
 
 
 def _data(config: EvalConfig, stored: TrainConfig | None) -> CorpusKnobs:
