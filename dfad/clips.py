@@ -155,8 +155,13 @@ class Manifest:
         return sha.hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back."""
+        """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back.
+
+        Parquet holds the notes too, and the root where that is not the file's own folder.
+        """
         out = self.frame.rename(columns={"id": "path"})
+        elsewhere = self.root.resolve() != path.parent.resolve()
+        out.attrs = {"notes": list(self.notes)} | ({"root": str(self.root.resolve())} if elsewhere else {})
         out["label"] = [CLASS_NAMES[label] for label in self.labels]
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
 
@@ -166,7 +171,7 @@ class Manifest:
 
         Args:
             path: the file.
-            root: what the paths in it are relative to; by default the file's own folder.
+            root: what the paths in it are relative to; by default what the file says, else its own folder.
 
         Raises:
             DataError: naming up to 20 wrong rows at once.
@@ -177,7 +182,9 @@ class Manifest:
             frame = _read_table(path)
         except (ValueError, OSError, pd.errors.ParserWarning) as error:
             raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
-        return cls.check(frame, root or path.parent, source=str(path))
+        stored, frame.attrs = frame.attrs, {}
+        manifest = cls.check(frame, root or Path(stored.get("root", path.parent)), source=str(path))
+        return cls(manifest.frame, manifest.root, (*manifest.notes, *stored.get("notes", ())))
 
     @classmethod
     def check(cls, frame: pd.DataFrame, root: Path, *, source: str) -> Manifest:
