@@ -137,7 +137,7 @@ def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
             found = found.settle()
         try:
             write(found, place.manifest, place.problems)
-            write_page(place.page, str(knobs.name), found, place.problems)
+            write_page(place.page, f"Corpus {stem}", found, place.problems)
         except OSError as error:
             raise DataError(f"cannot write to {place.folder}: {error.strerror or error}") from None
     _show(found, manifest)

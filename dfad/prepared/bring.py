@@ -117,7 +117,9 @@ def bring(
             if parts and len(parts) == 1:
                 check(parts[0], size=archive.size, sha256=archive.sha256, md5=archive.md5)
             packed = parts or [_download(corpus, root, archive, tell, ca_file)]
-            known = f"{archive.published} as published" if archive.published else "nothing is published to check it by"
+            known = (
+                f"{archive.published} are as published" if archive.published else "nothing is published to check it by"
+            )
             tell.say(f"unpacking {packed[0]} ({known if len(packed) == 1 else f'{len(packed)} parts'})")
             with tell.watch(f"unpacking {archive.name}") as progress:
                 extract(packed, root / archive.into, progress=progress)
@@ -218,7 +220,7 @@ def sizes(archives: Sequence[Archive]) -> str:
 def _download(corpus: str, root: Path, archive: Archive, tell: Tell, ca_file: Path | None) -> Path:
     assert archive.url is not None
     size = "size unknown" if archive.about is None else readable(archive.about)
-    tell.say(f"downloading {size} from {archive.url}")
+    tell.say(f"downloading {archive.name} ({size}) from {archive.url}")
     offline = (
         f"or download it ({size}) on another machine, a browser will do, and give it as\n"
         f"dfad prepare {corpus} --root {root} --archive {archive.name}"

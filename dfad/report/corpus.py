@@ -22,7 +22,7 @@ from dfad.report.style import BONA_FIDE, SPOOF, figure, legend_above, panel, png
 Rows = list[tuple[str, ...]]
 Table = tuple[Sequence[str], Rows]
 
-MOST = 40  # rows of a table
+MOST = 20  # rows of a table
 GROUPS = 20  # of the same sound, named
 LEAD = "Every file was decoded to its end; the manifest beside this page says of each what it is."
 
@@ -53,31 +53,33 @@ def page(title: str, found: Findings, problems: Path) -> Page:
         Headline("in two splits", f"{found.groups('splits'):,}", "sounds that test or validation share with others"),
         Headline("in both classes", f"{found.groups('classes'):,}", "sounds that are called bona fide and spoof"),
     ]
-    sections = [
-        Section("Clips", table=clip_table(found)),
-        Section(
-            "Durations",
-            "A class that is longer than the other can be told by that alone.",
-            figures=[("durations", png(durations(frame["duration_s"], frame["label"])), "durations of both classes")],
-        ),
-        Section("Attacks", table=_attacks(frame)),
-        Section(
-            "Rates and formats",
-            "What only one class has, a detector may learn instead of speech.",
-            table=_formats(frame),
-        ),
+    sections = [Section("Clips", table=clip_table(found))]
+    if len(found.unusable):
+        sections.append(Section("Clips that cannot be used", text=_unusable(found.unusable, problems)))
+    sections.append(
         Section(
             "The same sound more than once",
             "The same samples, as heard in mono and 16 bits, whatever the file is called or packed in. Sounds that "
             "were cut, mixed, resampled or coded anew are not found.",
             table=_copies(found),
             text=_named(found, problems),
-        ),
-    ]
-    if len(found.unusable):
-        sections.append(Section("Clips that cannot be used", text=_unusable(found.unusable, problems)))
+        )
+    )
     if len(found.shared):
         sections.append(Section("Speakers in more than one split", table=_speakers(found.shared)))
+    sections += [
+        Section(
+            "Durations",
+            "A class that is longer than the other can be told by that alone.",
+            figures=[("durations", png(durations(frame["duration_s"], frame["label"])), "durations of both classes")],
+        ),
+        Section(
+            "Rates and formats",
+            "What only one class has, a detector may learn instead of speech.",
+            table=_formats(frame),
+        ),
+        Section("Attacks", table=_attacks(frame)),
+    ]
     notes = [*found.errors, *found.warnings, *found.manifest.notes]
     state = "makes results wrong" if wrong == 1 else "make results wrong"
     lead = f"{LEAD} {wrong} finding{'' if wrong == 1 else 's'} {state}." if wrong else LEAD
