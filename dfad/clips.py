@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import pandas as pd
 from dfad.columns import joined, numbers, repeated, translated
 from dfad.dealing import BY_SPEAKER_OR_NAME, Dealing, deal
 from dfad.errors import DataError, did_you_mean
-from dfad.roots import Root
+from dfad.roots import Root, placed, plain
 from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
 
@@ -192,8 +192,17 @@ class Manifest:
         return sha.hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back."""
+        """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back.
+
+        Parquet holds the notes too, how splits were dealt, and the root where that is not the file's own folder.
+        """
         out = self.frame.rename(columns={"id": "path"})
+        stored: dict[str, Any] = {"notes": list(self._notes)}
+        if self.dealing:
+            stored["dealing"] = asdict(self.dealing)
+        if self.root != path.parent and plain(self.root) != str(path.parent.resolve()):
+            stored["root"] = plain(self.root)
+        out.attrs = {"dfad": stored}
         out["label"] = [CLASS_NAMES[label] for label in self.labels]
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
 
@@ -203,7 +212,7 @@ class Manifest:
 
         Args:
             path: the file.
-            root: what the paths in it are relative to; by default the file's own folder.
+            root: what the paths in it are relative to; by default what the file says, else its own folder.
 
         Raises:
             DataError: naming up to 20 wrong rows at once.
@@ -216,7 +225,10 @@ class Manifest:
                 frame = reader(path)
             except (ValueError, OSError, pd.errors.ParserWarning) as error:
                 raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
-            return cls.check(frame, root or path.parent, source=str(path))
+            stored, frame.attrs = frame.attrs.get("dfad", {}), {}
+            found = cls.check(frame, root or placed(stored.get("root")) or path.parent, source=str(path))
+            found = found.noted(*stored.get("notes", ()))
+            return found.dealt(Dealing(**stored["dealing"])) if "dealing" in stored else found
 
         try:
             return checked(read_table)

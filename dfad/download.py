@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -31,6 +31,7 @@ def fetch(
     *,
     size: int | None = None,
     sha256: str | None = None,
+    md5: str | None = None,
     offline: str = "",
     progress: Progress | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -44,6 +45,7 @@ def fetch(
         target: where it shall lie. What has come so far waits in `<target>.part`.
         size: bytes, if they are known beforehand.
         sha256: its digest in hexadecimal, or the first digits of it.
+        md5: the same of its MD5, which finds damage but no malice.
         offline: what to do without a network, the last line of errors.
         progress: told of the bytes.
         say: told in a line of what a user may wonder about.
@@ -59,16 +61,16 @@ def fetch(
             with FileLock(target.with_name(f".{target.name}.lock")):  # every process of a run may want the file
                 if not target.is_file():
                     server = Connection(url, ca_file, say)
-                    _Download(server, target, size, sha256, offline, progress, say).run(waits)
+                    _Download(server, target, size, _digests(sha256, md5), offline, progress, say).run(waits)
                     return target
         except OSError as error:
             raise DataError(f"cannot write to {target.parent}: {error.strerror or error}") from None
-    check(target, size=size, sha256=sha256)
+    check(target, size=size, sha256=sha256, md5=md5)
     return target
 
 
-def check(path: Path, *, size: int | None = None, sha256: str | None = None) -> None:
-    """Hold a file against its size in bytes and its sha256, or the first digits of it.
+def check(path: Path, *, size: int | None = None, sha256: str | None = None, md5: str | None = None) -> None:
+    """Hold a file against its size in bytes and its digests, or the first digits of them.
 
     Raises:
         DataError: saying what was expected and what was found.
@@ -77,8 +79,8 @@ def check(path: Path, *, size: int | None = None, sha256: str | None = None) -> 
         raise DataError(f"no file at {path}")
     if size is not None and (found := path.stat().st_size) != size:
         raise DataError(f"{path}: {found:,} bytes, expected {size:,}: damaged or another file; delete it")
-    if sha256 is not None and not (digest := _digest(path)).startswith(sha256.lower()):
-        raise DataError(f"{path}: sha256 {digest}, expected {sha256.lower()}: damaged or another file; delete it")
+    if wrong := _wrong(path, _digests(sha256, md5)):
+        raise DataError(f"{path}: {wrong}: damaged or another file; delete it")
 
 
 def require_space(folder: Path, need: int, what: str) -> None:
@@ -104,9 +106,19 @@ def readable(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digests(sha256: str | None, md5: str | None) -> dict[str, str]:
+    """The digests that are known, by their method."""
+    return {method: found.lower() for method, found in (("sha256", sha256), ("md5", md5)) if found is not None}
+
+
+def _wrong(path: Path, digests: Mapping[str, str]) -> str:
+    """How a file differs from its digests; empty if it does not."""
+    for method, expected in digests.items():
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, method).hexdigest()
+        if not found.startswith(expected):
+            return f"{method} {found}, expected {expected}"
+    return ""
 
 
 @dataclass
@@ -116,7 +128,7 @@ class _Download:
     server: Connection
     target: Path
     size: int | None
-    sha256: str | None
+    digests: Mapping[str, str]
     offline: str
     progress: Progress | None
     say: Callable[[str], None]
@@ -207,11 +219,10 @@ class _Download:
 
     def accept(self) -> None:
         """Rename the part that has become the whole, if it is the right one."""
-        if self.sha256 is not None and not (found := _digest(self.part)).startswith(self.sha256.lower()):
+        if wrong := _wrong(self.part, self.digests):
             self.discard()
             raise self.failure(
-                f"sha256 {found}, expected {self.sha256.lower()}: damaged on the way, or no longer the same file; "
-                "it was deleted, so try once more"
+                f"{wrong}: damaged on the way, or no longer the same file; it was deleted, so try once more"
             )
         self.part.replace(self.target)
         self.mark.unlink(missing_ok=True)

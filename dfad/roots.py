@@ -46,5 +46,12 @@ def plain(root: Root) -> str | dict[str, str]:
     return {part: str(folder) for part, folder in root.parts.items()} if isinstance(root, Roots) else str(root)
 
 
+def placed(stored: str | Mapping[str, str] | None) -> Root | None:
+    """The root of which `plain` made this; None stays None."""
+    if stored is None or isinstance(stored, str):
+        return None if stored is None else Path(stored)
+    return Roots({part: Path(folder) for part, folder in stored.items()})
+
+
 def _below(folder: Path) -> str:
     return folder.resolve().as_posix().rstrip("/") + "/"

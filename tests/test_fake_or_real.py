@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import sys
 import tarfile
@@ -18,6 +19,7 @@ import soundfile
 from dfad.clips import Manifest
 from dfad.commands.prepare import main
 from dfad.corpora import CORPORA
+from dfad.corpora.archives import SOURCES
 from dfad.corpora.fake_or_real import VARIANTS
 from dfad.errors import DataError
 from tests.conftest import SMALL
@@ -201,16 +203,19 @@ def server(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
     with tarfile.open(home / "for-2sec.tar.gz", "w:gz") as tar:
         tar.add(home / "for-2seconds", "for-2seconds")
     content = (home / "for-2sec.tar.gz").read_bytes()
-    small = replace(
-        VARIANTS["for_2sec"],
-        **{"about": len(content), "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},
-        total=36,
-        clips=dict.fromkeys(("train", "val", "test"), (6, 6)),
-    )
-    monkeypatch.setitem(VARIANTS, "for_2sec", small)
+    clips = dict.fromkeys(("train", "val", "test"), (6, 6))
+    monkeypatch.setitem(VARIANTS, "for_2sec", replace(VARIANTS["for_2sec"], total=36, clips=clips))
     with serving(Served(content)) as served:
-        monkeypatch.setattr("dfad.corpora.fake_or_real.SERVER", served.url.removesuffix("/file.bin"))
+        size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+        relocate(monkeypatch, "for_2sec", served.url, about=size, size=size, sha256=sha256)
         yield served
+
+
+def relocate(monkeypatch: pytest.MonkeyPatch, corpus: str, url: str, **facts: object) -> None:
+    """Let the archive of a corpus lie elsewhere."""
+    (archive,) = SOURCES[corpus].archives
+    moved = replace(archive, url=url, **facts)  # type: ignore[arg-type]
+    monkeypatch.setitem(SOURCES, corpus, replace(SOURCES[corpus], archives=(moved,)))
 
 
 def test_prepare_brings_a_corpus_that_trains(
@@ -222,14 +227,15 @@ def test_prepare_brings_a_corpus_that_trains(
     assert code == 0, said
     assert "closed the connection" in said
     assert "size and sha256 are as published" in said
-    assert "36 clips, expected 36" in said
+    assert re.search(r"│ test +│ +6 │ +6 │ +6 │ +6 │", said)  # found and published, of both classes
+    assert "36 of 36 clips can be used" in said
     assert "next: python train.py data=for_2sec\n" in said
     assert "not the published" not in said
     assert sorted(path.name for path in corpus.iterdir() if not path.name.startswith(".")) == ["for-2seconds"]
     asked = len(server.asked)
     code, said = prepare("for_2sec")
     assert code == 0
-    assert f"is there already: {Path('data/for_2sec/for-2seconds')}" in said
+    assert f"is there already: {Path('data/for_2sec')}" in said
     assert len(server.asked) == asked
 
     words = ("experiment=for_2sec_cnn", *SMALL, "trainer.max_epochs=1", "augment=none")
@@ -263,7 +269,7 @@ def test_prepare_keeps_what_it_downloaded_if_told(server: Served, prepare: Prepa
 
 def test_prepare_says_what_to_do_without_a_network(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr("dfad.corpora.fake_or_real.SERVER", "http://nowhere.invalid")
+    relocate(monkeypatch, "for_rerec", "http://nowhere.invalid/for-rerec.tar.gz")
     code, said = prepare("for_rerec", "--root", "x")
     assert code == 3
     assert "cannot download http://nowhere.invalid/for-rerec.tar.gz: no network" in said
@@ -274,8 +280,8 @@ def test_prepare_says_what_to_do_without_a_network(prepare: Prepare, monkeypatch
 @pytest.mark.parametrize(
     ("words", "code", "answer"),
     [
-        ([], 0, "for_original   7.9 GB"),
-        (["--help"], 0, "for_original   7.9 GB"),
+        ([], 0, "for_original     1 archive, 7.9 GB"),
+        (["--help"], 0, "for_original     1 archive, 7.9 GB"),
         (["for_rerek"], 2, "did you mean 'for_rerec'?"),
         (["for_rerec", "--rot", "x"], 2, "--rot"),
         (["demo", "--keep-archive"], 2, "demo is not downloaded"),
@@ -288,7 +294,7 @@ def test_prepare_answers_in_a_line(words: list[str], code: int, answer: str, pre
     found, said = prepare(*words)
     assert found == code, said
     assert answer in said
-    assert said.count("\n") < 25
+    assert said.count("\n") < 45
     assert "Traceback" not in said
 
 
@@ -296,7 +302,7 @@ def test_prepare_that_is_interrupted_says_so(prepare: Prepare, monkeypatch: pyte
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dfad.commands.prepare.fetch", interrupt)
+    monkeypatch.setattr("dfad.prepared.bring.fetch", interrupt)
     code, said = prepare("for_rerec")
     assert code == 130
     assert "the same command goes on where it was" in said

@@ -1,4 +1,4 @@
-"""`dfad prepare CORPUS`: download, verify and unpack a corpus, and hold it against its published counts."""
+"""`dfad prepare CORPUS`: bring a corpus, look at every file, and say what is wrong before anything is trained."""
 
 from __future__ import annotations
 
@@ -6,27 +6,38 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from filelock import FileLock
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
-from dfad.clips import SPLITS, Manifest
+from dfad.clips import Manifest
 from dfad.commands.guard import guarded
-from dfad.corpora import CORPORA, CorpusKnobs
-from dfad.corpora.fake_or_real import VARIANTS, FakeOrRealKnobs, counts
-from dfad.download import check, fetch, readable
+from dfad.corpora import CORPORA
+from dfad.corpora.archives import SOURCES
 from dfad.errors import ConfigError, DataError, did_you_mean
-from dfad.extract import extract
+from dfad.prepared.bring import Tell, bring, sizes
+from dfad.prepared.facts import look
+from dfad.prepared.findings import Findings, findings, write
+from dfad.prepared.place import Place
+from dfad.report.corpus import clip_table, write_page
 
-PREPARED = [*VARIANTS, "demo"]
-_LINES = [f"  {name:13}{readable(it.about):>8}   {it.total:,} clips, {it.url}" for name, it in VARIANTS.items()]
-_DEMO = f"  {'demo':21}   512 clips, synthesised; `python train.py` does it too"
-LIST = "\n".join(["Corpora:", *_LINES, _DEMO])
+_OWN = {
+    "folder": "your own clips: --root DIR",
+    "manifest": "your own clips: --root CSV",
+    "demo": "512 clips, synthesised; `python train.py` does it too",
+}
 CONSOLE = Console(highlight=False, soft_wrap=True, emoji=False)
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -37,11 +48,36 @@ def main() -> None:
     app(prog_name="dfad prepare")
 
 
-@app.command(help=f"Download, verify and unpack a corpus; the same command again goes on or checks.\n\n\b\n{LIST}")
+def known() -> list[str]:
+    """The corpora that can be prepared: those that lie somewhere, and those that dfad can bring."""
+    read = [name for name, knobs in CORPORA.items() if "path" in knobs.model_fields]
+    return [*read, *(name for name in SOURCES if name not in read)]
+
+
+def listing() -> str:
+    """A line for each of them."""
+    lines = [f"  {name:16} {_OWN.get(name, '')}" for name in known() if name not in SOURCES]
+    for name, source in SOURCES.items():
+        lines.append(f"  {name:16} {sizes(source.archives)}; {source.home}")
+    return "\n".join(["Corpora:", *lines])
+
+
+@app.command(
+    help=f"Download, unpack and verify a corpus; the same command again does what is missing.\n\n\b\n{listing()}"
+)
 def prepare(
     corpus: Annotated[str | None, typer.Argument(help="one of the names above; without it they are listed")] = None,
-    root: Annotated[Path | None, typer.Option(help="folder for it; by default data/CORPUS")] = None,
-    archive: Annotated[Path | None, typer.Option(help="the archive, downloaded already")] = None,
+    root: Annotated[Path | None, typer.Option(help="where it lies or shall lie; by default data/CORPUS")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for manifest and summary; by default beside the clips")
+    ] = None,
+    leave_out: Annotated[
+        bool, typer.Option("--leave-out", help="leave sounds out that are in two splits or both classes")
+    ] = False,
+    archive: Annotated[
+        list[Path] | None, typer.Option(help="an archive, downloaded already, or a part of one; may come repeatedly")
+    ] = None,
+    download: Annotated[bool, typer.Option(help="whether to download what is missing")] = True,
     ca_file: Annotated[Path | None, typer.Option(help="PEM certificates to trust beside the system's")] = None,
     keep_archive: Annotated[bool, typer.Option("--keep-archive", help="do not delete what was downloaded")] = False,
 ) -> None:
@@ -49,104 +85,103 @@ def prepare(
 
     def work() -> None:
         if corpus is None:
-            CONSOLE.print(f"{LIST}\n\nnext: dfad prepare for_rerec --root DIR", markup=False)
+            CONSOLE.print(f"{listing()}\n\nnext: dfad prepare for_rerec --root DIR", markup=False)
             return
-        if corpus not in PREPARED:
-            raise ConfigError(f"no corpus {corpus!r} to prepare; {did_you_mean(corpus, PREPARED)}")
-        knobs = CORPORA[corpus].read({"name": corpus} | ({"path": str(root)} if root else {}))
-        if isinstance(knobs, FakeOrRealKnobs):
-            _bring(knobs, archive, ca_file, keep_archive)
+        if corpus not in known():
+            raise ConfigError(f"no corpus {corpus!r} to prepare; {did_you_mean(corpus, known())}")
+        knobs = _knobs(corpus, root) if corpus in CORPORA else None
+        if corpus in SOURCES:
+            bring(
+                corpus,
+                knobs.path if knobs else root or Path("data") / corpus,
+                read=knobs.manifest if knobs else None,
+                given=archive or [],
+                tell=Tell(_say, _note, _bar),
+                download=download,
+                keep=keep_archive,
+                ca_file=ca_file,
+            )
         elif archive or ca_file or keep_archive:
             raise ConfigError(f"{corpus} is not downloaded; leave out --archive, --ca-file and --keep-archive")
-        with _bar("making clips", bytes_=False) as progress:
-            manifest = knobs.manifest(progress)
-        _show(knobs, manifest)
-        CONSOLE.print(f"next: python train.py data={corpus}" + (f" data.path={root}" if root else ""), markup=False)
+        if knobs is None:
+            _note(f"dfad has no reader for {corpus} yet, so nothing was verified")
+            return
+        _verify(knobs, out, leave_out, f"--root {root}" if root else "")
 
     sys.exit(guarded(work, stopped="the same command goes on where it was"))
 
 
-def _bring(knobs: FakeOrRealKnobs, archive: Path | None, ca_file: Path | None, keep: bool) -> None:
-    """Download and unpack a corpus, unless it is there."""
-    there = knobs.find()
-    if archive and not archive.is_file():
-        raise DataError(f"no archive at {archive}")
-    if there is None:
-        try:
-            knobs.path.mkdir(parents=True, exist_ok=True)
-            held = FileLock(knobs.path / f".{knobs.name}.lock").acquire()
-        except OSError as error:
-            raise DataError(f"cannot write to {knobs.path}: {error.strerror or error}") from None
-        with held:
-            there = knobs.find()  # another process may have brought it while this one waited
-            if there is None:
-                _unpack(knobs, archive, ca_file, keep)
-                return
-    CONSOLE.print(f"{knobs.name} is there already: {there}", markup=False)
+def _knobs(corpus: str, root: Path | None) -> Any:
+    """The options of a corpus, with the path that the user gave."""
+    if root is None and CORPORA[corpus].model_fields["path"].is_required():
+        raise ConfigError(f"where is it? dfad prepare {corpus} {_OWN.get(corpus, '--root DIR').partition(': ')[2]}")
+    return CORPORA[corpus].read({"name": corpus} | ({"path": str(root)} if root else {}))
 
 
-def _unpack(knobs: FakeOrRealKnobs, archive: Path | None, ca_file: Path | None, keep: bool) -> None:
-    """Make a corpus of its archive, which is downloaded if none was given."""
-    variant = knobs.variant
-    if archive:
-        check(archive, size=variant.size, sha256=variant.sha256)
-    packed = archive or _download(knobs, ca_file)
-    known = "size and sha256 are as published" if variant.sha256 else "no sha256 is published for it"
-    CONSOLE.print(f"unpacking {packed} ({known})", markup=False)
-    with _bar("unpacking") as progress:
-        extract(packed, knobs.path / variant.folder, progress=progress)
-    if not archive and not keep:
-        packed.unlink()
-
-
-def _download(knobs: FakeOrRealKnobs, ca_file: Path | None) -> Path:
-    """Fetch the archive into the corpus' folder."""
-    variant, root = knobs.variant, knobs.path
-    CONSOLE.print(f"downloading {readable(variant.about)} from {variant.url}", markup=False)
-    offline = (
-        f"or download it ({readable(variant.about)}) on another machine, a browser will do, and give it as\n"
-        f"dfad prepare {knobs.name} --root {root} --archive {variant.archive}"
+def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
+    """Look at every file, write what was found out, and refuse what makes results wrong."""
+    with _bar("making clips", unit="clips") as progress:
+        manifest: Manifest = knobs.manifest(progress)
+    stem = (
+        knobs.path.stem if knobs.path.is_file() else knobs.path.resolve().name if knobs.name == "folder" else knobs.name
     )
+    place = Place(out or manifest.root, stem)
+    again = f"dfad prepare {knobs.name}" + (f" {root}" if root else "")
+    with place.held(_note, f"say where: {again} --out DIR"):
+        if not CONSOLE.is_terminal:
+            _say(f"looking at {len(manifest):,} clips in {manifest.root}")
+        with _bar("looking at clips", unit="clips") as progress:
+            facts = look(manifest, place.facts, limits=knobs.limits, progress=progress)
+        found = findings(manifest, facts, knobs.published)
+        if leave_out:
+            found = found.settle()
+        try:
+            write(found, place.manifest, place.problems)
+            write_page(place.page, f"Corpus {stem}", found, place.problems)
+        except OSError as error:
+            raise DataError(f"cannot write to {place.folder}: {error.strerror or error}") from None
+    _show(found, manifest)
+    CONSOLE.print(f"manifest {place.manifest}\nsummary  {place.page}", markup=False)
+    prepared = f"python train.py data=manifest data.path={place.manifest}"
+    if not found.errors:
+        data = f"data={knobs.name}" + (f" data.path={knobs.path}" if root else "")
+        CONSOLE.print(f"next: {prepared if leave_out else f'python train.py {data}'}", markup=False)
+        return
+    lines = [*found.errors, f"all of them are named in {place.problems}"]
+    if len(found.copies) and (found.copies["splits"] | found.copies["classes"]).any():
+        lines.append(f"to write the manifest without them: {again}{f' --out {out}' if out else ''} --leave-out")
+    else:
+        lines.append(f"mend them and type the same command again, or train without them: {prepared}")
+    raise DataError("\n".join(lines))
 
-    def say(line: str) -> None:
-        CONSOLE.print(f"[yellow]note[/] {escape(line)}")
 
-    with _bar(variant.archive) as progress:
-        return fetch(
-            variant.url,
-            root / variant.archive,
-            size=variant.size,
-            sha256=variant.sha256,
-            offline=offline,
-            progress=progress,
-            say=say,
-            ca_file=ca_file,
-        )
-
-
-def _show(knobs: CorpusKnobs, manifest: Manifest) -> None:
-    """Print the clips of each split and class beside the published ones, and the notes."""
-    found = counts(manifest)
-    expected = knobs.variant.clips if isinstance(knobs, FakeOrRealKnobs) else found
-    table = Table("", "bona fide", "expected", "spoof", "expected", title=str(manifest.root), title_justify="left")
-    for split in SPLITS:
-        real, fake = (f"{count:,}" for count in found[split])
-        wanted = [f"{count:,}" for count in expected[split]] if split in expected else ["?", "?"]
-        table.add_row(split, real, wanted[0], fake, wanted[1])
+def _show(found: Findings, manifest: Manifest) -> None:
+    """Print the clips of each split and class beside the published ones, and what there is to say."""
+    header, rows = clip_table(found)
+    table = Table(*header, title=str(manifest.root), title_justify="left")
+    for row in rows:
+        table.add_row(*row)
     for column in table.columns[1:]:
         column.justify = "right"
     CONSOLE.print(table)
-    total = knobs.variant.total if isinstance(knobs, FakeOrRealKnobs) else len(manifest)
-    CONSOLE.print(f"{len(manifest):,} clips, expected {total:,}")
-    for note in manifest.notes:
-        CONSOLE.print(f"[bold yellow]note[/] {escape(note)}")
+    CONSOLE.print(f"{len(found.manifest):,} of {found.clips:,} clips can be used")
+    for note in (*found.warnings, *found.manifest.notes):
+        _note(note)
+
+
+def _say(line: str) -> None:
+    CONSOLE.print(line, markup=False)
+
+
+def _note(line: str) -> None:
+    CONSOLE.print(f"[bold yellow]note[/] {escape(line)}")
 
 
 @contextmanager
-def _bar(title: str, *, bytes_: bool = True) -> Iterator[Callable[[int, int], None]]:
+def _bar(title: str, unit: str = "bytes") -> Iterator[Callable[[int, int], None]]:
     """A progress bar on a terminal, nothing elsewhere."""
-    units = (DownloadColumn(), TransferSpeedColumn()) if bytes_ else ()
-    columns = (TextColumn(title), BarColumn(), *units, TimeRemainingColumn())
+    units = (DownloadColumn(), TransferSpeedColumn()) if unit == "bytes" else (MofNCompleteColumn(),)
+    columns = (TextColumn(escape(title)), BarColumn(), *units, TimeRemainingColumn())
     with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from dfad.audio import Limits
-from dfad.clips import Manifest
+from dfad.clips import SPLITS, Label, Manifest
 from dfad.corpora.hold_out import FORM, leave_out
+from dfad.errors import DataError
 from dfad.knobs import Free, Knobs
 
 Progress = Callable[[int, int], None]  # (done, of all)
+Counts = dict[str, tuple[int, int]]  # split → (bona fide, spoof)
+
+
+class AbsentError(DataError):
+    """There is nothing of a corpus at its path: nothing damaged, nothing half, nothing to choose from."""
+
+
+def counts(manifest: Manifest) -> Counts:
+    """How many bona fide and spoof clips each split has."""
+    table = {split: np.bincount(manifest.labels[manifest.rows(split)], minlength=2) for split in SPLITS}
+    return {split: (int(found[Label.BONA_FIDE]), int(found[Label.SPOOF])) for split, found in table.items()}
 
 
 class CorpusKnobs(Knobs):
@@ -53,6 +66,11 @@ class CorpusKnobs(Knobs):
     def limits(self) -> Limits:
         """What the decoder refuses."""
         return Limits(max_duration_s=self.max_duration_s)
+
+    @property
+    def published(self) -> Counts:
+        """Clips of each split and class, as published; what is not known is left out."""
+        return {}
 
     def manifest(self, progress: Progress | None = None) -> Manifest:
         """Read the corpus, and make the group that is held out its test set; `progress` is told of long work.

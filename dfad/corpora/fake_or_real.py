@@ -17,16 +17,14 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from dfad.clips import SPLIT_WORDS, SPLITS, Label, Manifest
-from dfad.corpora.base import CorpusKnobs, Progress
+from dfad.clips import SPLIT_WORDS, SPLITS, Manifest
+from dfad.corpora.archives import SOURCES
+from dfad.corpora.base import AbsentError, CorpusKnobs, Counts, Progress, counts
 from dfad.corpora.folder import read_folders
 from dfad.download import readable
 from dfad.errors import DataError
 from dfad.knobs import Free
 
-Counts = dict[str, tuple[int, int]]  # split → (bona fide, spoof)
-
-SERVER = "https://bil.eecs.yorku.ca/share"
 TEST_ATTACK = "google-wavenet"  # the generator of every test fake; which ones made the others, their names do not say
 DEPTH = 3  # folders below the path in which a copy is looked for
 PATH = "folder in which it lies, there or up to three folders deeper"
@@ -35,39 +33,27 @@ _MP3 = re.compile(r"\.mp3(?![a-z0-9])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Variant:
-    """What is known of one archive."""
+    """What is known of one variant.
 
-    archive: str  # its name on the server
-    folder: str  # in it
-    about: int  # bytes
-    total: int  # clips
-    clips: Counts  # as far as published
-    size: int | None = None  # bytes, where known exactly
-    sha256: str | None = None
+    Attributes:
+        folder: in its archive.
+        total: clips.
+        clips: those of each split and class, as far as published.
+    """
 
-    @property
-    def url(self) -> str:
-        """Where the archive lies."""
-        return f"{SERVER}/{self.archive}"
+    folder: str
+    total: int
+    clips: Counts
 
 
 VARIANTS = {
-    "for_original": Variant("for-original.tar.gz", "for-original", 7_900_000_000, 69_316, {}),
-    "for_norm": Variant(
-        "for-norm.tar.gz", "for-norm", 5_900_000_000, 69_300,
-        {"train": (26_941, 26_927), "val": (5_400, 5_398), "test": (2_264, 2_370)},
-    ),
-    "for_2sec": Variant(
-        "for-2sec.tar.gz", "for-2seconds", 1_048_591_372, 17_870,
-        {"train": (6_978, 6_978), "val": (1_413, 1_413), "test": (544, 544)},
-        size=1_048_591_372,
-        sha256="acd09881757832b5e9435d93d05e88ed366b41139ba63d47bbfa61344d706a16",
-    ),
+    "for_original": Variant("for-original", 69_316, {}),
+    "for_norm": Variant("for-norm", 69_300, {"train": (26_941, 26_927), "val": (5_400, 5_398), "test": (2_264, 2_370)}),
+    "for_2sec": Variant("for-2seconds", 17_870, {"train": (6_978, 6_978), "val": (1_413, 1_413), "test": (544, 544)}),
     "for_rerec": Variant(
-        "for-rerec.tar.gz", "for-rerecorded", 1_560_000_000, 13_268,
-        {"train": (5_104, 5_104), "val": (1_101, 1_143), "test": (408, 408)},
+        "for-rerecorded", 13_268, {"train": (5_104, 5_104), "val": (1_101, 1_143), "test": (408, 408)}
     ),
-}  # fmt: skip
+}
 
 
 class FakeOrRealKnobs(CorpusKnobs):
@@ -77,14 +63,19 @@ class FakeOrRealKnobs(CorpusKnobs):
 
     @property
     def variant(self) -> Variant:
-        """What is known of the archive."""
+        """What is known of it."""
         return VARIANTS[self.name]
+
+    @property
+    def published(self) -> Counts:
+        """Clips of each split and class, as published."""
+        return self.variant.clips
 
     def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Find the corpus below `path` and list it; what differs from the published counts stands in the notes."""
         root = self.find()
         if root is None:
-            raise DataError(self._absent())
+            raise AbsentError(self._absent())
         frame = read_folders(root)
         testing = frame["split"].str.lower().map(SPLIT_WORDS) == "test"
         frame["attack"] = np.where(testing, TEST_ATTACK, "")
@@ -144,7 +135,8 @@ class FakeOrRealKnobs(CorpusKnobs):
         return f"{missing}\n{self._hint()}"
 
     def _hint(self) -> str:
-        about = f"{readable(self.variant.about)}, {self.variant.url}"
+        (archive,) = SOURCES[self.name].archives
+        about = f"{readable(archive.about or 0)}, {archive.url}"
         return f"get it ({about}): dfad prepare {self.name} --root {self.path}\nor say where a copy lies: data.path=…"
 
 
@@ -176,12 +168,6 @@ class ForRerecKnobs(FakeOrRealKnobs):
     path: Annotated[Path, Free] = Field(Path("data/for_rerec"), description=PATH)
 
 
-def counts(manifest: Manifest) -> Counts:
-    """How many bona fide and spoof clips each split has."""
-    table = {split: np.bincount(manifest.labels[manifest.rows(split)], minlength=2) for split in SPLITS}
-    return {split: (int(found[Label.BONA_FIDE]), int(found[Label.SPOOF])) for split, found in table.items()}
-
-
 def _split_folders(folder: Path, depth: int) -> list[Path]:
     """Folders that hold a folder named as a split; what lies in such a one is not looked at."""
     if not folder.is_dir():
@@ -201,6 +187,6 @@ def _named(path: Path) -> str | None:
     for part in reversed(path.parts):
         word = part.lower().replace("_", "-")
         for name, variant in VARIANTS.items():
-            if word in (variant.folder, variant.archive.removesuffix(".tar.gz")):
+            if word in (variant.folder, name.replace("_", "-")):
                 return name
     return None

@@ -18,7 +18,9 @@ class ManifestKnobs(CorpusKnobs):
 
     name: Literal["manifest"] = "manifest"
     path: Annotated[Path, Free] = Field(description="CSV or Parquet with path, label and any other columns")
-    root: Annotated[Path | None, Free] = Field(None, description="what its paths are relative to; null: its folder")
+    root: Annotated[Path | None, Free] = Field(
+        None, description="what its paths are relative to; null: what the Parquet says, else its folder"
+    )
 
     def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Read the file."""
