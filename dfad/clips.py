@@ -16,7 +16,7 @@ import pandas as pd
 from dfad.columns import joined, numbers, repeated, translated
 from dfad.dealing import BY_SPEAKER_OR_NAME, Dealing, deal
 from dfad.errors import DataError, did_you_mean
-from dfad.roots import Root, placed, plain
+from dfad.roots import Root, placed, plain, resolved
 from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
 
@@ -200,8 +200,8 @@ class Manifest:
         stored: dict[str, Any] = {"notes": list(self._notes)}
         if self.dealing:
             stored["dealing"] = asdict(self.dealing)
-        if self.root != path.parent and plain(self.root) != str(path.parent.resolve()):
-            stored["root"] = plain(self.root)
+        if resolved(self.root) != path.parent.resolve():
+            stored["root"] = plain(resolved(self.root))
         out.attrs = {"dfad": stored}
         out["label"] = [CLASS_NAMES[label] for label in self.labels]
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
@@ -238,7 +238,7 @@ class Manifest:
             return checked(read_any_csv)  # which knows the lines of what is wrong
 
     @classmethod
-    def check(cls, frame: pd.DataFrame, root: Path, *, source: str) -> Manifest:
+    def check(cls, frame: pd.DataFrame, root: Root, *, source: str) -> Manifest:
         """Make a manifest of a raw table: words read, columns named, every wrong row told.
 
         `system` is read as `attack`. Without a column `split` the clips are dealt by speaker, or by id where there is

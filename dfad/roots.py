@@ -41,6 +41,13 @@ def places(ids: pd.Series, root: Root) -> pd.Series:
     return found
 
 
+def resolved(root: Root) -> Root:
+    """The same place, by absolute paths."""
+    if isinstance(root, Roots):
+        return Roots({part: folder.resolve() for part, folder in root.parts.items()})
+    return root.resolve()
+
+
 def plain(root: Root) -> str | dict[str, str]:
     """The folder, or that of each part, as JSON holds it."""
     return {part: str(folder) for part, folder in root.parts.items()} if isinstance(root, Roots) else str(root)
