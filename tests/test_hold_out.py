@@ -230,7 +230,8 @@ def test_a_group_called_x_is_not_told_as_a_picture(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("name", sorted(CORPORA))
 def test_every_corpus_has_the_option_and_it_names_the_run(name: str) -> None:
-    words = [f"data={name}", *(["data.path=x"] if name in ("manifest", "folder") else [])]
+    needed = {"manifest": ["data.path=x"], "folder": ["data.path=x"], "mix": ["data.parts=[demo,for_2sec]"]}
+    words = [f"data={name}", *needed.get(name, [])]
     with_it = TrainConfig.read(composed("train", *words, "data.hold_out=speaker:anna"))
     assert with_it.data.hold_out == "speaker:anna"
     assert with_it.identity() != TrainConfig.read(composed("train", *words)).identity()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import chain
 
 import numpy as np
 import pytest
 
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
+from dfad.training.shares import Cell
 
 ROWS = np.arange(100, 137)
 LABELS = np.array([1] * 8 + [0] * 29)
 
 
-def train(epoch: int = 0, rows: np.ndarray = ROWS, labels: np.ndarray = LABELS, **options: int) -> TrainBatches:
-    return TrainBatches(rows, labels, **{"batch_size": 5, "seed": 0, "epoch": lambda: epoch, **options})
+def train(
+    epoch: int = 0, rows: np.ndarray = ROWS, labels: np.ndarray = LABELS, *, balance: bool = False, **options: int
+) -> TrainBatches:
+    half = -(-len(rows) // 2)
+    cells = tuple(Cell(rows[labels == label], half) for label in (0, 1)) if balance else ()
+    return TrainBatches(rows, **{"batch_size": 5, "seed": 0, "epoch": lambda: epoch, "cells": cells, **options})
 
 
 def picks(batches: TrainBatches | EvalBatches) -> list[Pick]:
@@ -40,9 +46,22 @@ def test_the_same_epoch_comes_again_and_another_differs():
     assert rows(train(3)) != rows(train(3, seed=1))
 
 
+@pytest.mark.parametrize(
+    ("balance", "first", "digest"),
+    [
+        (False, [(135, 0), (101, 0), (102, 0), (125, 0)], "2138a03c2c8c6b2c"),
+        (True, [(105, 1), (118, 0), (107, 0), (104, 2)], "17795b222e5a878a"),
+    ],
+)
+def test_the_order_of_an_epoch_stays_what_it_was(balance, first, digest):
+    found = picks(train(2, balance=balance, seed=7))
+    assert [(pick.row, pick.draw) for pick in found[:4]] == first
+    assert hashlib.sha256(repr(found).encode()).hexdigest()[:16] == digest
+
+
 def test_the_epoch_is_asked_at_every_iteration():
     epochs = iter([0, 1])
-    batches = TrainBatches(ROWS, LABELS, batch_size=5, seed=0, epoch=lambda: next(epochs))
+    batches = TrainBatches(ROWS, batch_size=5, seed=0, epoch=lambda: next(epochs))
     assert picks(batches) == picks(train(0))
     assert picks(batches) == picks(train(1))
 

@@ -39,6 +39,7 @@ def mirror_of(config: TrainConfig, say: Callable[[str], None]) -> Mirror | None:
 
 def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     """The test clips that the detector judged worst, as it heard them; their pictures go into `figures/worst/`."""
+    import numpy as np
     import torch
 
     from dfad.calibrate import p_spoof
@@ -57,7 +58,8 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     table = worst(ScoreTable.read(run.folder / "scores" / "test.csv"), threshold=threshold, most=most)
     manifest = config.data.manifest()
     dataset = ClipDataset(manifest, config.frontend, config.data.limits)
-    row_of = {id_: row for row, id_ in enumerate(manifest.ids)}
+    rows = np.flatnonzero(manifest.frame["id"].isin(table.frame["id"]))
+    row_of = {manifest.ids[row]: int(row) for row in rows}
     frontend, rate = config.frontend.build(), config.frontend.sample_rate
     folder = run.folder / "figures" / "worst"
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # wheel, or source tree
 
 _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
+_NAMES = re.compile(r"\[[\w.]+(, *[\w.]+)*\]")
 _SWEEP = ("-m", "--multirun")
 
 
@@ -39,7 +40,7 @@ def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) ->
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall hand us its errors instead of printing them
     typed = sorted(sys.argv[1:], key=lambda word: word not in _SWEEP)  # argparse takes -m at the ends only
-    sys.argv[1:] = [as_addition(word) for word in typed]
+    sys.argv[1:] = [as_addition(word) for word in with_options_in_lists(typed)]
     sweep = Sweep([word for word in typed if word not in _SWEEP])
     failures: list[Failure | None] = []
 
@@ -62,7 +63,6 @@ def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) ->
 def _our_errors(compose: Callable[[], None]) -> None:
     """Say what Hydra finds wrong with the command line as an error of ours."""
     try:
-        _refuse_options_in_lists([word.removeprefix("++") for word in sys.argv[1:]])
         compose()
     except MissingConfigException as error:
         raise ConfigError(_unknown_choice(error)) from error
@@ -72,16 +72,6 @@ def _our_errors(compose: Callable[[], None]) -> None:
         raise ConfigError(f"cannot write to {error.filename}; choose another folder, runs=…") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error).replace("++", "").split("\nSee https")[0]) from error
-
-
-def _refuse_options_in_lists(words: list[str]) -> None:
-    """Refuse `data.parts=[a,b] data.parts.a.path=…`, of which Hydra makes an error that nobody understands."""
-    for key in (word.split("=")[0] for word in words if "=[" in word):
-        if inside := [word for word in words if word.startswith(f"{key}.")]:
-            raise ConfigError(
-                f"{inside[0]}: {key} is a list here, whose entries have no options\n"
-                f"write {key}='{{name: {{…}}, name: {{…}}}}', or each option by itself: {key}.name.option=…"
-            )
 
 
 def _plain(config: DictConfig) -> dict[str, Any]:
@@ -128,6 +118,21 @@ def as_addition(word: str) -> str:
     if not value.isascii() and value[0] not in "'\"[{":  # Hydra reads unquoted words in ASCII only
         value = "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return f"++{key}={value}"
+
+
+def with_options_in_lists(words: list[str]) -> list[str]:
+    """Turn a list of names into a mapping where other words give some of them options, which no list can have.
+
+    >>> with_options_in_lists(["data.parts=[a,b]", "data.parts.a.path=x"])
+    ['data.parts={a:{},b:{}}', 'data.parts.a.path=x']
+    """
+    found = []
+    for word in words:
+        key, _, value = word.partition("=")
+        if _NAMES.fullmatch(value) and any(other.startswith(f"{key}.") for other in words):
+            word = f"{key}={{{','.join(f'{name.strip()}:{{}}' for name in value[1:-1].split(','))}}}"
+        found.append(word)
+    return found
 
 
 def _without_missing(value: Any) -> Any:

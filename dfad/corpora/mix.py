@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,10 +15,11 @@ import pandas as pd
 from pydantic import Field, create_model, field_validator, model_serializer, model_validator
 
 from dfad.clips import COLUMNS, Manifest
+from dfad.columns import repeated
 from dfad.corpora.base import CorpusKnobs, Progress
 from dfad.errors import DataError, DfadError
 from dfad.knobs import Named
-from dfad.roots import Roots
+from dfad.roots import Roots, places
 
 _NAME = re.compile(r"\w[\w.-]*")
 _OF_ALL = set(CorpusKnobs.model_fields) - {"name"}  # how clips are loaded is one thing for all parts
@@ -108,7 +110,7 @@ def joined(parts: Mapping[str, Manifest]) -> Manifest:
     numbers are not whole: else all of it is text. A column `corpus` of a part's own becomes `subcorpus`.
 
     Raises:
-        DataError: if a part has both `corpus` and `subcorpus`.
+        DataError: if a part has both `corpus` and `subcorpus`, or if two have a file in common.
     """
     frames = {}
     for part, manifest in parts.items():
@@ -121,9 +123,27 @@ def joined(parts: Mapping[str, Manifest]) -> Manifest:
     for name in [name for name in further if not _is_one_number(name, frames.values())]:
         frames = {part: frame.assign(**{name: _texts(frame, name)}) for part, frame in frames.items()}
     whole = pd.concat(list(frames.values()), ignore_index=True)
+    roots = Roots({part: _folder(manifest) for part, manifest in parts.items()})
+    _require_once(whole["id"], roots)
     notes = tuple(f"{part}: {note}" for part, manifest in parts.items() for note in manifest.notes)
     names = [*COLUMNS, "corpus", *(name for name in further if name != "corpus")]
-    return Manifest(whole[names], Roots({part: _folder(manifest) for part, manifest in parts.items()}), notes)
+    return Manifest(whole[names], roots, notes)
+
+
+def _require_once(ids: pd.Series, roots: Roots) -> None:
+    """Refuse a file that is in two parts: it would count twice, and could be trained on and tested on.
+
+    Raises:
+        DataError: with the number of them and the first.
+    """
+    folders = [folder.resolve() for folder in roots.parts.values()]
+    if not any(one.is_relative_to(other) for one, other in permutations(folders, 2)):
+        return
+    if len(twice := ids[repeated(places(ids, roots))]):
+        raise DataError(
+            f"data.parts: {len(twice)} files are in two parts, the first: {roots / twice.iloc[0]}\n"
+            "leave them out of one: such a clip would count twice, and may be trained on and tested on"
+        )
 
 
 def _folder(manifest: Manifest) -> Path:

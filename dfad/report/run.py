@@ -57,7 +57,9 @@ def write_report(folder: Path, judged: Judged, *, examples: Sequence[Example] | 
         )
     manifest = json.loads((folder / "manifest.json").read_text())
     parts += [
-        Section("Clips", table=_clips(manifest["clips"]), text=_skipped(manifest["skipped"])),
+        Section(
+            "Clips", table=_clips(manifest["clips"], manifest.get("parts", {})), text=_skipped(manifest["skipped"])
+        ),
         Section("Configuration", text=(folder / "config.yaml").read_text()),
         Section("Environment", text=_plain(json.loads((folder / "environment.json").read_text()))),
     ]
@@ -80,9 +82,15 @@ def _history(path: Path) -> dict[str, tuple[Any, Any]]:
     return {str(name): (epochs, table[name].to_numpy()) for name in table.columns if "/" in str(name)}
 
 
-def _clips(counts: Mapping[str, Mapping[str, int]]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+def _clips(
+    counts: Mapping[str, Mapping[str, int]], parts: Mapping[str, Mapping[str, Mapping[str, int]]]
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """How many clips there are, and of each part of a mix."""
+    named = {"": counts} | {f"{part}, ": of_part for part, of_part in parts.items()}
     return ("split", "bona fide", "spoof"), [
-        (split, str(classes["bona-fide"]), str(classes["spoof"])) for split, classes in counts.items()
+        (f"{part}{split}", str(classes["bona-fide"]), str(classes["spoof"]))
+        for part, of_part in named.items()
+        for split, classes in of_part.items()
     ]
 
 

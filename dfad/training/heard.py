@@ -44,9 +44,13 @@ def heard(
     """
     if own:
         return Heard((now.frame["split"] != "test").to_numpy(bool), frozenset(attacks))
+
+    def known(parts: Collection[str] = ()) -> frozenset[str]:
+        return frozenset(_known(now, data, stored, attacks, parts)) or frozenset(attacks)  # that none is here is known
+
     none = np.zeros(len(now), bool)
     if stored is None or not _kinds(stored) & _kinds(data):
-        return Heard(none, frozenset(_known(now, data, stored, attacks, parts=())))
+        return Heard(none, known())
     try:
         before = stored.manifest()
     except DataError as error:
@@ -55,14 +59,14 @@ def heard(
         note = (
             f"whether clips that are scored here trained the detector is not known, as its own are not there: {reason}"
         )
-        return Heard(none, frozenset(_known(now, data, stored, attacks, parts=parts)), note)
+        return Heard(none, known(parts), note)
     trained = before.frame.loc[before.frame["split"] != "test", "id"]
     clips = places(now.frame["id"], now.root).isin(places(trained, before.root)).to_numpy(bool)
-    return Heard(clips, frozenset(_known(now, data, stored, attacks, parts=_at(before, now))))
+    return Heard(clips, known(_at(before, now)))
 
 
 def _known(
-    now: Manifest, data: CorpusKnobs, stored: CorpusKnobs | None, attacks: Collection[str], *, parts: Collection[str]
+    now: Manifest, data: CorpusKnobs, stored: CorpusKnobs | None, attacks: Collection[str], parts: Collection[str]
 ) -> Iterator[str]:
     """Attacks that training had, as they are called on other clips; across corpora a name is all there is to go by.
 

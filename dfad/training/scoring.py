@@ -11,7 +11,7 @@ import numpy as np
 from rich.markup import escape
 
 from dfad.clips import CLASS_NAMES, SPLITS, Manifest
-from dfad.corpora import CorpusKnobs
+from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.corpora.check import broken
 from dfad.errors import DataError
 from dfad.roots import plain
@@ -55,20 +55,34 @@ def usable_clips(manifest: Manifest, data: CorpusKnobs, run: Run, screen: Screen
     stored = run.read_json("manifest.json")
     if stored is None or (data.scan and not stored["scanned"]):
         bad = _bad_clips(manifest, data, screen) if data.scan else {}
-        counts = {
-            split: {
-                name: int((manifest.labels[manifest.rows(split)] == label).sum())
-                for label, name in enumerate(CLASS_NAMES)
-            }
-            for split in SPLITS
+        stored = {
+            "digest": manifest.digest(),
+            "root": plain(manifest.root),
+            "scanned": data.scan,
+            "clips": _counts(manifest),
+            **({"parts": _counts_by_part(manifest)} if isinstance(data, MixKnobs) else {}),
+            "skipped": bad,
         }
-        about = {"digest": manifest.digest(), "root": plain(manifest.root), "scanned": data.scan}
-        stored = {**about, "clips": counts, "skipped": bad}
         run.write_json("manifest.json", stored)
     skipped: Mapping[str, str] = stored["skipped"]
     if skipped:
         screen.say(f"skipped {len(skipped)} of {len(manifest)} clips, named in {escape(str(run.folder))}/manifest.json")
     return manifest.without(skipped) if skipped else manifest
+
+
+def _counts(manifest: Manifest) -> dict[str, dict[str, int]]:
+    """Clips of each split and class."""
+    found = {split: np.bincount(manifest.labels[manifest.rows(split)], minlength=2).tolist() for split in SPLITS}
+    return {split: dict(zip(CLASS_NAMES, counts, strict=True)) for split, counts in found.items()}
+
+
+def _counts_by_part(manifest: Manifest) -> dict[str, dict[str, dict[str, int]]]:
+    """The same of each part of a mix."""
+    corpora = manifest.frame["corpus"]
+    return {
+        str(part): _counts(manifest.only(np.flatnonzero((corpora == part).to_numpy())))
+        for part in sorted(corpora.unique())
+    }
 
 
 def _bad_clips(manifest: Manifest, data: CorpusKnobs, screen: Screen) -> dict[str, str]:
