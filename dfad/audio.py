@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -89,11 +90,16 @@ def load(
     return mono[first : first + -(-crop * sample_rate // info.sample_rate)]
 
 
-def verify(path: Path, *, expected_s: float | None = None, limits: Limits = LIMITS) -> AudioInfo:
-    """Decode a whole file, a few seconds at a time, and keep none of it.
+def decode(
+    path: Path, *, expected_s: float | None = None, limits: Limits = LIMITS
+) -> Iterator[tuple[AudioInfo, np.ndarray]]:
+    """Decode a whole file a few seconds at a time, so that its length costs no memory.
+
+    Yields:
+        The header, and the next samples as they are stored: (frames, channels) float32.
 
     Raises:
-        AudioError: as `load` does.
+        AudioError: as `load` does; what is missing at the end is told after the last samples.
     """
     with open_audio(path) as source:
         _check(path, source.info, limits, expected_s)
@@ -101,8 +107,19 @@ def verify(path: Path, *, expected_s: float | None = None, limits: Limits = LIMI
         for wave in source.blocks():
             frames += len(wave)
             _check_finite(path, wave)
+            yield source.info, wave
         _check_whole(path, frames, source.info.frames, source.slack)
-        return source.info
+
+
+def verify(path: Path, *, expected_s: float | None = None, limits: Limits = LIMITS) -> AudioInfo:
+    """Decode a whole file and keep none of it.
+
+    Raises:
+        AudioError: as `load` does.
+    """
+    for info, _ in decode(path, expected_s=expected_s, limits=limits):  # noqa: B007  (the last one)
+        pass
+    return info  # of a file without any samples, an error was told
 
 
 def fit(wave: np.ndarray, samples: int) -> np.ndarray:
