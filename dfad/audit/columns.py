@@ -12,6 +12,7 @@ from dfad.audit.features import FEATURES, NOT_HEARD, Feature
 from dfad.audit.measure import NUMBERS, Measured
 from dfad.audit.names import LEAST, name_words
 
+TITLES = {"rate": "{} Hz", "bits": "{} bits per sample", "format": "format {}", "name": "“{}” in the file's name"}
 MOST_VALUES = 20  # of a word, the most frequent ones
 
 
@@ -44,7 +45,7 @@ class Column:
     @property
     def title(self) -> str:
         """What people call it."""
-        return f"{self.feature.title} {self.word}{self.feature.unit}" if self.word else self.feature.title
+        return TITLES[self.base].format(self.word) if self.word else self.feature.title
 
     @property
     def heard(self) -> bool:

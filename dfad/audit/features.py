@@ -1,6 +1,7 @@
 """The features of the audit: what each one is, what a detector could do with it, and what takes it away.
 
-A feature is a number of each clip, or a word whose values are looked at one by one (`bits=32`, `name=mp3`).
+A feature is a number of each clip, or a word whose values are looked at one by one (`bits=32`, `name=mp3`). None of
+them looks at what vocoders do to a voice: that is what detectors are to find.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ class Feature:
         group: it belongs to.
         title: what people call it.
         unit: of its numbers, behind a blank; "" for words.
-        more: what a class has or is that has more of it.
-        less: the opposite.
+        more: what a class is that has more of it.
         use: what a detector can do with it.
         override: what to give `dfad train` against it, with fields of `Remedies`; "" if there is nothing.
         effect: what the override does; why there is none.
@@ -38,7 +38,6 @@ class Feature:
     title: str
     unit: str
     more: str
-    less: str
     use: str
     override: str
     effect: str
@@ -48,108 +47,106 @@ class Feature:
 _LENGTH = "what is padded, repeated or cut off shows the length"
 _EDGE = "the top of the spectrum shows how a clip was stored or made, whoever speaks"
 _CODEC = "a codec leaves holes in the spectrum and smeared onsets"
-_IN_TRAINING = "weakens it, in training only"
+_IN_TRAINING, _BELOW = "weakens it, in training only", "weakens it: what was done below stays"
 
 FEATURES: Mapping[str, Feature] = {
     "duration": Feature(
-        "timing", "duration", " s", "longer", "shorter",
+        "timing", "duration", " s", "longer",
         _LENGTH, "frontend.crop_s={crop_s:g}", "removes it: every clip is heard for the same time", 2,
     ),
     "leading_silence": Feature(
-        "timing", "silence before the first sound", " s", "silent for longer at the start", "silent for less time at the start",
+        "timing", "silence before the first sound", " s", "silent for longer at the start",
         "the first frames tell the class", "augment.crop=random", "weakens it: training begins anywhere in a clip", 2,
     ),
     "trailing_silence": Feature(
-        "timing", "silence after the last sound", " s", "silent for longer at the end", "silent for less time at the end",
+        "timing", "silence after the last sound", " s", "silent for longer at the end",
         "the last frames tell the class", "frontend.crop_s={crop_s:g}", "removes it where clips are longer", 2,
     ),
     "pauses": Feature(
-        "timing", "share of pauses between first and last sound", " %", "pausing more", "pausing less",
+        "timing", "share of pauses between first and last sound", " %", "broken by more pauses",
         "counting silent frames is enough", "", "no option removes pauses: match the texts or the cutting", 0,
     ),
     "rms": Feature(
-        "level", "level of what sounds", " dBFS", "louder", "quieter",
+        "level", "level of what sounds", " dBFS", "louder",
         "the sum of the features tells the class", "frontend.level=rms", "removes it",
     ),
     "peak": Feature(
-        "level", "peak", " dBFS", "higher in its peaks", "lower in its peaks",
-        "the largest value tells the class", "frontend.level=rms", "removes it, but for the peak above the level",
-    ),
-    "crest": Feature(
-        "level", "peak above the level", " dB", "less compressed", "more compressed",
-        "a compressor or a limiter leaves its mark on every loud frame", "", "no option removes compression: process both classes alike",
+        "level", "peak", " dBFS", "peaking higher",
+        "the largest value tells the class", "frontend.level=rms", "removes what a gain makes of it",
     ),
     "offset": Feature(
-        "level", "offset (DC) against the level", " dB", "further from zero on average", "nearer to zero on average",
+        "level", "offset (DC) against the level", " dB", "further from zero on average",
         "the lowest bands tell the class", "frontend.f_min=50", "removes it",
     ),
     "clipped": Feature(
-        "level", "share of samples at full scale", " %", "clipped more", "clipped less",
-        "clipping spreads sound over the whole band", "", "no option removes clipping: leave such clips out, or clip both classes", 3,
+        "level", "share of samples at full scale", " %", "clipped more",
+        "clipping spreads sound over the whole band", "", "no option removes clipping: leave such clips out", 3,
     ),
     "zeros": Feature(
-        "level", "share of samples that are exactly zero, between first and last sound", " %", "exactly zero more often", "exactly zero less often",
+        "level", "share of zeros between first and last sound", " %", "exactly zero more often",
         "frames without any noise are the lowest that features can be", "augment.noise.p=1", _IN_TRAINING, 2,
     ),
     "bandwidth": Feature(
-        "band", "highest frequency that is heard (60 dB down)", " Hz", "wider in band", "narrower in band",
+        "band", "highest frequency that is heard (60 dB down)", " Hz", "wider in band",
         _EDGE, "frontend.f_max={f_max:g}", "removes it", 0,
     ),
     "roll_off": Feature(
-        "band", "frequency below which 95 % of the energy lies", " Hz", "brighter", "duller",
-        "the slope of the mean spectrum tells the class", "frontend.normalise=band", "removes what lasts for the whole clip", 0,
+        "band", "frequency below which 95 % of the energy lies", " Hz", "brighter",
+        "the slope of the mean spectrum tells the class",
+        "frontend.normalise=band", "removes what lasts for the whole clip", 0,
     ),
     "cut_off": Feature(
-        "band", "where the spectrum falls off a cliff", " Hz", "cut off higher up", "cut off further down",
+        "band", "where the spectrum falls off a cliff", " Hz", "cut off higher up",
         _EDGE, "frontend.f_max={f_max:g}", "removes it", 0,
     ),
     "above_4k": Feature(
-        "band", "energy above 4 kHz against the whole", " dB", "stronger above 4 kHz", "weaker above 4 kHz",
+        "band", "energy above 4 kHz against the whole", " dB", "stronger above 4 kHz",
         "the upper bands tell the class", "frontend.f_max=4000", "removes it, with all that lies there",
     ),
     "above_6k": Feature(
-        "band", "energy above 6 kHz against the whole", " dB", "stronger above 6 kHz", "weaker above 6 kHz",
+        "band", "energy above 6 kHz against the whole", " dB", "stronger above 6 kHz",
         "the uppermost bands tell the class", "frontend.f_max=6000", "removes it, with all that lies there",
     ),
     "below_80": Feature(
-        "band", "energy below 80 Hz against the whole", " dB", "stronger below 80 Hz", "weaker below 80 Hz",
+        "band", "energy below 80 Hz against the whole", " dB", "stronger below 80 Hz",
         "rumble and hum tell a microphone from a machine", "frontend.f_min=80", "removes it",
     ),
     "noise_floor": Feature(
-        "band", "quietest frames between first and last sound against the level", " dB", "noisier", "cleaner",
+        "band", "quietest frames between first and last sound against the level", " dB", "noisier",
         "the room, or that there is none, is heard in every pause", "augment.noise.p=1", _IN_TRAINING,
     ),
     "rate": Feature(
-        "container", "sample rate", " Hz", "stored at higher rates", "stored at lower rates",
+        "container", "sample rate", " Hz", "stored at higher rates",
         "resampling leaves an edge in the band", "frontend.f_max={rate_f_max:g}", "removes that edge", 0,
     ),
     "bits": Feature(
-        "container", "bits per sample", " bits", "stored with more bits", "stored with fewer bits",
+        "container", "bits per sample", " bits", "stored with more bits",
         "coarser steps are noise in the pauses", "augment.noise.p=1", _IN_TRAINING, 0,
     ),
     "channels": Feature(
-        "container", "channels", "", "stored in more channels", "stored in fewer channels",
+        "container", "channels", "", "stored in more channels",
         "a mix of two microphones sounds other than one", "", "dfad mixes to mono; more there is not to be done", 0,
     ),
     "lossy": Feature(
-        "container", "stored by a lossy codec", "", "stored lossily more often", "stored lossily less often",
-        _CODEC, "frontend.f_max={f_max:g}", "weakens it: what a codec does below stays", 0,
+        "container", "stored by a lossy codec", "", "stored lossily more often",
+        _CODEC, "frontend.f_max={f_max:g}", _BELOW, 0,
     ),
     "bytes_per_s": Feature(
-        "container", "bytes per second", "", "stored in more bytes per second", "stored in fewer bytes per second",
-        "the lower the bit rate, the more a codec leaves out", "frontend.f_max={f_max:g}", "weakens it: what a codec does below stays", 0,
+        "container", "bytes per second", "", "stored in more bytes per second",
+        "the lower the bit rate, the more a codec leaves out", "frontend.f_max={f_max:g}", _BELOW, 0,
     ),
     "format": Feature(
-        "container", "format", "", "stored so more often", "stored so less often",
-        "each program that writes files has its own rounding, dither and codec", "frontend.f_max={f_max:g}", "weakens it: what was done below stays", 0,
+        "container", "format", "", "stored so more often",
+        "each program that writes files has its own rounding, dither and codec",
+        "frontend.f_max={f_max:g}", _BELOW, 0,
     ),
     "name": Feature(
-        "container", "word in the file's name", "", "named so more often", "named so less often",
-        "no detector hears a name, but what it stands for, such as a source or a codec, may be heard", "", "find out what the word stands for", 0,
+        "container", "word in the file's name", "", "named so more often",
+        "no detector hears a name, but what it stands for, such as a source or a codec, may be heard",
+        "", "find out what the word stands for", 0,
     ),
 }  # fmt: skip
 
-WORDS = ("rate", "bits", "format", "name")  # whose values are looked at one by one
 SHARES = tuple(name for name, feature in FEATURES.items() if feature.unit == " %")
 NOT_HEARD = ("name",)  # left out of models and gates, as no detector is given names
 

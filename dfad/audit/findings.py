@@ -12,9 +12,9 @@ import pandas as pd
 from dfad.audit.columns import Column
 from dfad.audit.features import GROUPS, Group
 from dfad.clips import SPLIT_NOTE, SPLITS, Label, Manifest
+from dfad.evaluation.breakdown import NO_INTERVAL
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics.area import area
-from dfad.evaluation.breakdown import NO_INTERVAL
 from dfad.metrics.bootstrap import Interval, untold
 from dfad.scores import ScoreTable
 
@@ -158,17 +158,19 @@ def _look(column: Column, part: Part, level: float) -> Finding | None:
     higher = Label.BONA_FIDE if auroc >= 0.5 else Label.SPOOF
     if higher == Label.SPOOF:
         auroc, interval, over = 1 - auroc, _turned(interval), _turned(over)
-    quartiles = {
-        label: (float(side.mean()),) * 3 if column.word else tuple(map(float, np.quantile(side, (0.25, 0.5, 0.75))))
-        for label, side in sides.items()
-    }
+    classes = {label: _quartiles(side, column) for label, side in sides.items()}
     sure = interval.low > 0.5
     giveaway = sure and auroc < LEAST_AUROC and bool(column.word) and _gives_away(sides, higher)
     return Finding(
-        column, part.name, auroc, interval, over, higher, kind, quartiles,
+        column, part.name, auroc, interval, over, higher, kind, classes,
         {label: len(side) for label, side in sides.items()}, _gap(sides),
         sure and (auroc >= LEAST_AUROC or giveaway), giveaway,
     )  # fmt: skip
+
+
+def _quartiles(side: np.ndarray, column: Column) -> tuple[float, float, float]:
+    low, middle, high = np.full(3, side.mean()) if column.word else np.quantile(side, (0.25, 0.5, 0.75))
+    return float(low), float(middle), float(high)
 
 
 def _turned(interval: Interval) -> Interval:

@@ -1,14 +1,14 @@
 """What can be heard of one clip without understanding a word: when, how loud and in which band there is sound.
 
-Blocks of samples come in, a few numbers come out; of a clip of any length no more is kept than 800 bytes per second.
+Blocks of samples come in, a few numbers come out; of a clip of any length no more is kept than 400 bytes per second.
 Everything is measured at 16 kHz mono, as detectors hear it. Each number is to stand for one thing: level and band are
 those of the frames in which there is sound, so that silence changes timing and nothing else; an offset is taken out
-first; bands are relative and end where nobody hears more, so that a gain changes the level alone.
+of them; bands are relative and end where nobody hears more, so that a gain changes the level alone.
 """
 
 from __future__ import annotations
 
-from math import nan
+from math import inf, nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,10 @@ class Hearing:
     """Listens to a clip block after block."""
 
     def __init__(self) -> None:
-        self.samples, self.total, self.peak = 0, 0.0, 0.0
+        self.samples, self.total, self.low, self.high = 0, 0.0, inf, -inf
         self.rest = np.zeros(0, np.float32)  # less than a frame
         self.past = np.zeros(0, np.float32)  # less than a window
-        self.powers: list[Floats] = []  # of 10 ms frames
-        self.means: list[Floats] = []
+        self.powers: list[Floats] = []  # of 10 ms frames, each without its mean
         self.spectra = np.zeros((_STEPS, _SIZE // 2 + 1))
         self.counts = np.zeros(_STEPS, np.int64)
 
@@ -50,12 +49,11 @@ class Hearing:
             return
         self.samples += len(wave)
         self.total += float(wave.sum(dtype=np.float64))
-        self.peak = max(self.peak, float(wave.max()), -float(wave.min()))
+        self.low, self.high = min(self.low, float(wave.min())), max(self.high, float(wave.max()))
         whole = np.concatenate((self.rest, wave))
         frames = whole[: len(whole) // _FRAME * _FRAME].reshape(-1, _FRAME)
         self.rest = whole[frames.size :]
-        self.powers.append(np.einsum("fs,fs->f", frames, frames) / _FRAME)
-        self.means.append(frames.mean(axis=1))
+        self.powers.append(_power(frames - frames.mean(axis=1, keepdims=True)))
         self._see(np.concatenate((self.past, wave)))
 
     def _see(self, wave: Floats) -> None:
@@ -66,7 +64,7 @@ class Hearing:
             return
         frames = np.lib.stride_tricks.sliding_window_view(wave, _SIZE)[::_HOP]
         frames = frames - frames.mean(axis=1, keepdims=True)  # an offset is no low sound
-        level = _decibels(np.einsum("fs,fs->f", frames, frames) / _SIZE)
+        level = _decibels(_power(frames))
         spectrum = rfft(frames * _WINDOW)
         power = np.square(spectrum.real) + np.square(spectrum.imag)
         step = np.clip((level + _STEP_DB * (_STEPS - 5)) / _STEP_DB, 0, _STEPS - 1).astype(np.int64)
@@ -78,7 +76,7 @@ class Hearing:
     def facts(self) -> dict[str, float]:
         """What was heard, by the names of `FEATURES`; NaN where there was nothing to hear."""
         offset = self.total / max(1, self.samples)
-        power = np.concatenate([*self.powers, []]) - 2 * offset * np.concatenate([*self.means, []]) + offset**2
+        power = np.concatenate([*self.powers, []])
         loudest = power.max(initial=0)
         there = np.flatnonzero(power >= loudest * 10 ** (-QUIET_DB / 10))
         duration = self.samples / RATE
@@ -86,7 +84,7 @@ class Hearing:
             silent = {"leading_silence": duration, "trailing_silence": duration}
             return {"duration": duration, **silent, "rms": SILENT_DB, "peak": SILENT_DB}
         first, last = int(there[0]), int(there[-1]) + 1
-        rms, peak = _decibel(power[there].mean()), _decibel(self.peak**2)
+        rms, peak = _decibel(power[there].mean()), _decibel(max(self.high - offset, offset - self.low) ** 2)
         return {
             "duration": duration,
             "leading_silence": first * _FRAME / RATE,
@@ -94,7 +92,6 @@ class Hearing:
             "pauses": 1 - len(there) / (last - first),
             "rms": rms,
             "peak": peak,
-            "crest": peak - rms,
             "offset": max(-_HEARD_DB, _decibel(offset**2) - rms),
             "noise_floor": max(-_NOISE_DB, _decibel(np.quantile(power[first:last], 0.05)) - rms),
             **self._band(),
@@ -161,6 +158,10 @@ def _edge(level: Floats, hertz: Floats) -> float:
     at = hertz[reach - 1 : reach - 1 + len(fall)]
     fall = np.where(at >= 2000, fall, 0)
     return float(at[fall.argmax()]) if fall.max() >= _EDGE_DB else RATE / 2
+
+
+def _power(frames: Floats) -> Floats:
+    return np.einsum("fs,fs->f", frames, frames) / frames.shape[1]
 
 
 def _decibels(power: Floats) -> Floats:

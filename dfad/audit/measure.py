@@ -75,7 +75,7 @@ def measure(manifest: Manifest, *, limits: Limits = LIMITS, progress: Progress |
         first = next(iter(skipped.values()))
         raise DataError(f"{len(skipped)} of {len(manifest)} clips cannot be decoded, a whole class among them: {first}")
     table = pd.DataFrame(numbers[whole] if skipped else numbers, columns=list(NUMBERS), copy=False)
-    words = pd.Series(pd.Categorical.from_codes(codes[whole], categories=list(formats)))
+    words = pd.Series(pd.Categorical.from_codes(codes[whole], categories=pd.Index(list(formats))))
     return Measured(kept, table, words, content[whole], skipped)
 
 
@@ -90,9 +90,9 @@ def facts_of(path: Path, *, expected_s: float | None = None, limits: Limits = LI
     """
     hear, see, sha = Hearing(), Stored(), hashlib.blake2b(digest_size=8)
     resampler = info = None
-    for info, wave in decode(path, expected_s=expected_s, limits=limits):  # noqa: B007  (used after the last block)
+    for info, wave in decode(path, expected_s=expected_s, limits=limits):
         see(wave)
-        sha.update(np.ascontiguousarray(wave))
+        sha.update(np.ascontiguousarray(wave).data)
         mono = wave.mean(axis=1, dtype=np.float32) if wave.shape[1] > 1 else wave[:, 0]
         if info.sample_rate != RATE:
             if resampler is None:

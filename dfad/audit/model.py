@@ -1,4 +1,4 @@
-"""A small model on all features at once: what it learns by heart on a random split, and what is left of that elsewhere."""
+"""A small model on all features at once: what it reaches on a random split, and what is left of that elsewhere."""
 
 from __future__ import annotations
 

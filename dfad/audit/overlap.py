@@ -56,9 +56,7 @@ def _columns(measured: Measured) -> Iterator[tuple[What, str, np.ndarray, np.nda
     yield "content", "", pd.factorize(measured.content)[0], np.ones(len(frame), bool)
 
 
-def _of_column(
-    measured: Measured, what: What, name: str, codes: np.ndarray, known: np.ndarray
-) -> Iterator[Overlap]:
+def _of_column(measured: Measured, what: What, name: str, codes: np.ndarray, known: np.ndarray) -> Iterator[Overlap]:
     manifest = measured.manifest
     split, labels = manifest.frame["split"].to_numpy(str), manifest.labels
     splits = {} if SPLIT_NOTE in manifest.notes else {part: (split == part) & known for part in SPLITS}

@@ -98,7 +98,7 @@ def _placements(scores: Floats, bona_fide: Bools) -> Floats:
 
 def _sums(deviations: Floats, of_clip: Ints, side: Bools) -> _Sums:
     of_side, clusters = of_clip[side], int(of_clip.max()) + 1
-    sums = np.bincount(of_side, deviations[side], minlength=clusters)
+    sums = np.bincount(of_side, deviations[side], minlength=clusters).astype(np.float64)
     return _Sums(sums, np.bincount(of_side, minlength=clusters) > 0, of_side.size)
 
 

@@ -84,12 +84,14 @@ class Page:
         headline: the few numbers to see first.
         notes: warnings and reasons, in plain words.
         sections: the rest, in order.
+        lead: the sentence below the title.
     """
 
     title: str
     headline: Sequence[Headline] = ()
     notes: Sequence[str] = ()
     sections: Sequence[Section] = ()
+    lead: str = POLARITY
 
 
 def render(page: Page) -> str:
@@ -107,7 +109,7 @@ def render(page: Page) -> str:
     )
     environment.filters["base64"] = lambda data: b64encode(data).decode("ascii")
     environment.tests["numeric"] = _is_numeric
-    return environment.get_template("template.html").render(page=page, polarity=POLARITY)
+    return environment.get_template("template.html").render(page=page)
 
 
 def _is_numeric(cell: str) -> bool:
