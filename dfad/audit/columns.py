@@ -12,7 +12,12 @@ from dfad.audit.features import FEATURES, NOT_HEARD, Feature
 from dfad.audit.measure import NUMBERS, Measured
 from dfad.audit.names import LEAST, name_words
 
-TITLES = {"rate": "{} Hz", "bits": "{} bits per sample", "format": "format {}", "name": "“{}” in the file's name"}
+TITLES = {
+    "rate": "sample rate {} Hz",
+    "bits": "{} bits per sample",
+    "format": "format {}",
+    "name": "“{}” in the file's name",
+}
 MOST_VALUES = 20  # of a word, the most frequent ones
 
 

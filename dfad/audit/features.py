@@ -26,6 +26,7 @@ class Feature:
     Attributes:
         group: it belongs to.
         title: what people call it.
+        meaning: what is measured.
         unit: of its numbers, behind a blank; "" for words.
         more: what a class is that has more of it.
         use: what a detector can do with it.
@@ -36,6 +37,7 @@ class Feature:
 
     group: Group
     title: str
+    meaning: str
     unit: str
     more: str
     use: str
@@ -51,97 +53,99 @@ _IN_TRAINING, _BELOW = "weakens it, in training only", "weakens it: what was don
 
 FEATURES: Mapping[str, Feature] = {
     "duration": Feature(
-        "timing", "duration", " s", "longer",
+        "timing", "duration", "duration", " s", "longer",
         _LENGTH, "frontend.crop_s={crop_s:g}", "removes it: every clip is heard for the same time", 2,
     ),
     "leading_silence": Feature(
-        "timing", "silence before the first sound", " s", "silent for longer at the start",
+        "timing", "silence at the start", "silence before the first sound", " s", "silent for longer at the start",
         "the first frames tell the class", "augment.crop=random", "weakens it: training begins anywhere in a clip", 2,
     ),
     "trailing_silence": Feature(
-        "timing", "silence after the last sound", " s", "silent for longer at the end",
+        "timing", "silence at the end", "silence after the last sound", " s", "silent for longer at the end",
         "the last frames tell the class", "frontend.crop_s={crop_s:g}", "removes it where clips are longer", 2,
     ),
     "pauses": Feature(
-        "timing", "share of pauses between first and last sound", " %", "broken by more pauses",
+        "timing", "pauses", "share of silent frames between first and last sound", " %", "broken by more pauses",
         "counting silent frames is enough", "", "no option removes pauses: match the texts or the cutting", 0,
     ),
     "rms": Feature(
-        "level", "level of what sounds", " dBFS", "louder",
+        "level", "level", "level of the frames that sound", " dBFS", "louder",
         "the sum of the features tells the class", "frontend.level=rms", "removes it",
     ),
     "peak": Feature(
-        "level", "peak", " dBFS", "peaking higher",
+        "level", "peak", "largest sample", " dBFS", "peaking higher",
         "the largest value tells the class", "frontend.level=rms", "removes what a gain makes of it",
     ),
     "offset": Feature(
-        "level", "offset (DC) against the level", " dB", "further from zero on average",
+        "level", "offset (DC)", "mean of the samples against the level", " dB", "further from zero on average",
         "the lowest bands tell the class", "frontend.f_min=50", "removes it",
     ),
     "clipped": Feature(
-        "level", "share of samples at full scale", " %", "clipped more",
+        "level", "clipping", "share of samples at full scale", " %", "clipped more",
         "clipping spreads sound over the whole band", "", "no option removes clipping: leave such clips out", 3,
     ),
     "zeros": Feature(
-        "level", "share of zeros between first and last sound", " %", "exactly zero more often",
+        "level", "exact zeros", "share of zeros between the first and the last other sample", " %",
+        "exactly zero more often",
         "frames without any noise are the lowest that features can be", "augment.noise.p=1", _IN_TRAINING, 2,
     ),
     "bandwidth": Feature(
-        "band", "highest frequency that is heard (60 dB down)", " Hz", "wider in band",
+        "band", "bandwidth", "highest frequency less than 60 dB down", " Hz", "wider in band",
         _EDGE, "frontend.f_max={f_max:g}", "removes it", 0,
     ),
     "roll_off": Feature(
-        "band", "frequency below which 95 % of the energy lies", " Hz", "brighter",
+        "band", "roll-off", "frequency below which 95 % of the energy lies", " Hz", "brighter",
         "the slope of the mean spectrum tells the class",
         "frontend.normalise=band", "removes what lasts for the whole clip", 0,
     ),
     "cut_off": Feature(
-        "band", "where the spectrum falls off a cliff", " Hz", "cut off higher up",
+        "band", "cut-off", "where the spectrum falls off a cliff, as after a codec", " Hz", "cut off higher up",
         _EDGE, "frontend.f_max={f_max:g}", "removes it", 0,
     ),
     "above_4k": Feature(
-        "band", "energy above 4 kHz against the whole", " dB", "stronger above 4 kHz",
+        "band", "energy above 4 kHz", "energy above 4 kHz against the whole", " dB", "stronger above 4 kHz",
         "the upper bands tell the class", "frontend.f_max=4000", "removes it, with all that lies there",
     ),
     "above_6k": Feature(
-        "band", "energy above 6 kHz against the whole", " dB", "stronger above 6 kHz",
+        "band", "energy above 6 kHz", "energy above 6 kHz against the whole", " dB", "stronger above 6 kHz",
         "the uppermost bands tell the class", "frontend.f_max=6000", "removes it, with all that lies there",
     ),
     "below_80": Feature(
-        "band", "energy below 80 Hz against the whole", " dB", "stronger below 80 Hz",
+        "band", "energy below 80 Hz", "energy below 80 Hz against the whole", " dB", "stronger below 80 Hz",
         "rumble and hum tell a microphone from a machine", "frontend.f_min=80", "removes it",
     ),
     "noise_floor": Feature(
-        "band", "quietest frames between first and last sound against the level", " dB", "noisier",
+        "band", "noise floor", "quietest frames between first and last sound against the level", " dB", "noisier",
         "the room, or that there is none, is heard in every pause", "augment.noise.p=1", _IN_TRAINING,
     ),
     "rate": Feature(
-        "container", "sample rate", " Hz", "stored at higher rates",
+        "container", "sample rate", "sample rate of the file", " Hz", "stored at higher rates",
         "resampling leaves an edge in the band", "frontend.f_max={rate_f_max:g}", "removes that edge", 0,
     ),
     "bits": Feature(
-        "container", "bits per sample", " bits", "stored with more bits",
+        "container", "bits per sample", "bits per sample in the file", " bits", "stored with more bits",
         "coarser steps are noise in the pauses", "augment.noise.p=1", _IN_TRAINING, 0,
     ),
     "channels": Feature(
-        "container", "channels", "", "stored in more channels",
+        "container", "channels", "channels of the file", "", "stored in more channels",
         "a mix of two microphones sounds other than one", "", "dfad mixes to mono; more there is not to be done", 0,
     ),
     "lossy": Feature(
-        "container", "stored by a lossy codec", "", "stored lossily more often",
+        "container", "lossy", "1 if a lossy codec stored it", "", "stored lossily more often",
         _CODEC, "frontend.f_max={f_max:g}", _BELOW, 0,
     ),
     "bytes_per_s": Feature(
-        "container", "bytes per second", "", "stored in more bytes per second",
+        "container", "bytes per second", "bytes per second of samples, or of a lossy file", "",
+        "stored in more bytes per second",
         "the lower the bit rate, the more a codec leaves out", "frontend.f_max={f_max:g}", _BELOW, 0,
     ),
     "format": Feature(
-        "container", "format", "", "stored so more often",
+        "container", "format", "container and encoding", "", "stored so more often",
         "each program that writes files has its own rounding, dither and codec",
         "frontend.f_max={f_max:g}", _BELOW, 0,
     ),
     "name": Feature(
-        "container", "word in the file's name", "", "named so more often",
+        "container", "name", "words in the file's name", "", "named so more often",
         "no detector hears a name, but what it stands for, such as a source or a codec, may be heard",
         "", "find out what the word stands for", 0,
     ),

@@ -79,6 +79,8 @@ def _finding(found: Audit, finding: Finding) -> dict[str, Any]:
         "heard": column.heard,
         "same": column.same,
         "seen": verdicts.seen(finding),
+        "doubt": verdicts.doubt(finding, unit),
+        "advice": verdicts.advice(finding, found.remedies),
         "verdict": verdicts.verdict(finding, found.remedies, unit),
         "override": verdicts.override_of(finding, found.remedies),
     }

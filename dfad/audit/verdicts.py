@@ -17,6 +17,18 @@ from dfad.metrics.bootstrap import Interval
 
 UNITS = ("clip", "speaker", "source", "page")
 NAMES = {Label.BONA_FIDE: "bona fide", Label.SPOOF: "spoof"}
+_THINGS = {"speaker": "speaker{s}", "text": "text{s} ({column})", "content": "sound{s}, sample by sample,"}
+_APART = {
+    "speaker": ": what tells speakers apart tells the classes apart",
+    "text": ": what is said may tell the class",
+    "content": "",
+}
+_IN_CLASSES = {"speaker": "", "text": "", "content": ": one sound with both labels"}
+_IN_SPLITS = {
+    "speaker": ": results there are not all of new speakers",
+    "text": ": results there are not all of new texts",
+    "content": ": what was heard before is tested on",
+}
 _LEAST_F_MAX, _MOST_F_MAX = 4000, 7500  # Hz; below lies the speech, above the filters of resampling
 _RARELY = 0.05  # share of clips that may have less than a remedy leaves
 
@@ -66,22 +78,34 @@ def number(finding: Finding, value: float) -> str:
     return f"{scale * value:,.{finding.column.feature.digits}f}".replace("-", "−")
 
 
-def verdict(finding: Finding, numbers: Remedies, unit: str) -> str:
-    """The whole of a finding in a sentence or two.
+def doubt(finding: Finding, unit: str) -> str:
+    """What speaks against a finding, in words; empty if nothing does.
 
     Args:
         finding: it.
-        numbers: of the remedies.
         unit: over which it was held, such as `speaker`.
     """
-    what = seen(finding)
+    if not finding.sure:
+        return "no more than chance may give"
     if not finding.named:
-        return f"{what}; {'real, but too little to be named' if finding.sure else 'no more than chance may give'}"
+        return "real, but too little to be named"
+    few = f"a few {unit}s" if unit in UNITS else f"a few values of {unit}"
+    return f"it may rest on {few}" if finding.holds is False else ""
+
+
+def advice(finding: Finding, numbers: Remedies) -> str:
+    """What a detector can do with a shortcut, and what can be done about it; empty if nothing is named."""
+    if not finding.named:
+        return ""
     feature, override = finding.column.feature, override_of(finding, numbers)
     remedy = f"{override} {feature.effect}" if override else feature.effect
-    few = f"a few {unit}s" if unit in UNITS else f"a few values of {unit}"
-    doubt = f"; it may rest on {few}" if finding.holds is False else ""
-    return f"{what}{doubt}. {_capital(feature.use)}; {remedy}."
+    return f"{_capital(feature.use)}; {remedy}."
+
+
+def verdict(finding: Finding, numbers: Remedies, unit: str) -> str:
+    """The whole of a finding in a sentence or two; arguments as of `doubt` and `advice`."""
+    found = "; ".join(filter(None, (seen(finding), doubt(finding, unit))))
+    return f"{found}. {advice(finding, numbers)}" if finding.named else found
 
 
 def drift_verdict(drift: Drift) -> str:
@@ -110,22 +134,15 @@ def drift_verdict(drift: Drift) -> str:
 def overlap_verdict(overlap: Overlap) -> str:
     """What an overlap means."""
     first, second = overlap.between
-    name = {"speaker": "speakers", "text": f"texts ({overlap.column})", "content": "clips with the same samples"}[
-        overlap.what
-    ]
+    count = f"{overlap.shared} " if overlap.shared else "no "
+    name = count + _THINGS[overlap.what].format(column=overlap.column, s="" if overlap.shared == 1 else "s")
     classes = second == "spoof"
     if first == second:
         return f"{overlap.clips} of {overlap.of} clips of {first} repeat the samples of another"
     if not overlap.shared:
-        lacking = {
-            "speaker": "what tells speakers apart tells the classes apart",
-            "text": "what is said may tell the class",
-        }
-        return f"no {name} in both" + (f": {lacking[overlap.what]}" if classes and overlap.what in lacking else "")
-    share = f"{overlap.shared} {name} in both, {percent(overlap.clips / overlap.of)} of the {second} clips"
-    if overlap.what == "content":
-        return f"{share}: " + ("one sound with both labels" if classes else "what was heard before is tested on")
-    return share if classes else f"{share}: results there are not of new {'speakers' if 'sp' in name else 'texts'}"
+        return f"{name} in both" + (_APART[overlap.what] if classes else "")
+    means = _IN_CLASSES[overlap.what] if classes else _IN_SPLITS[overlap.what]
+    return f"{name} in both, {percent(overlap.clips / overlap.of)} of the {second} clips{means}"
 
 
 def model_verdict(trials: list[Trial]) -> str:

@@ -43,7 +43,7 @@ def write_audit_page(path: Path, title: str, found: Audit, results: Mapping[str,
         *_model(results),
         *_drift(results),
         *_overlap(results),
-        _everything(results),
+        _everything(found, results),
         *_skipped(results),
         _read(),
     ]
@@ -91,46 +91,45 @@ def _groups(results: Mapping[str, Any]) -> Section:
             it["feature"] or "no difference",
             _where(it["split"]) if it["split"] else "",
             "" if it["auroc"] is None else f"{it['auroc']:.3f}",
-            it["about"],
         )
         for it in results["groups"]
     ]
     return Section(
         "Groups of features",
         f"The worst first. {NAMED}",
-        table=(("group", "named", "strongest", "where", "AUROC", "what it is about"), rows),
+        table=(("group", "named", "strongest", "where", "AUROC"), rows),
     )
 
 
 def _shortcuts(found: Audit, results: Mapping[str, Any]) -> Iterator[Section]:
-    """A section per group with shortcuts: what was found, and a picture of each feature."""
+    """A section per group with shortcuts: a picture of each feature that can be heard, and all findings."""
     drawn = 0
     for group in [it["group"] for it in results["groups"] if it["named"]]:
         named = [it for it in results["findings"] if it["named"] and it["group"] == group]
-        names = list(dict.fromkeys(it["feature"] for it in named))
-        chosen = names[: max(0, MOST_PICTURES - drawn)]
+        first = {it["feature"]: it for it in reversed(named)}  # the strongest of each feature
+        heard = [column for column in found.columns if column.name in first and column.heard]
+        heard.sort(key=lambda column: named.index(first[column.name]))
+        chosen = heard[: max(0, MOST_PICTURES - drawn)]
         drawn += len(chosen)
-        more = f" Pictures of the first {MOST_PICTURES} features only." if len(chosen) < len(names) else ""
-        columns = {column.name: column for column in found.columns}
+        more = f" Pictures of the first {MOST_PICTURES} features only." if len(chosen) < len(heard) else ""
         yield Section(
             f"Shortcuts: {group}",
-            f"{GROUPS[group][0].upper()}{GROUPS[group][1:]}.{more}",
+            f"{GROUPS[group][0].upper()}{GROUPS[group][1:]}. The scale is bent so that few clips are seen.{more}",
             figures=[
-                (columns[name].title, _picture(found, columns[name]), f"{name} by class and split") for name in chosen
+                (
+                    f"{column.title}. {first[column.name]['advice']}",
+                    _picture(found, column),
+                    f"{column.title} by class and split",
+                )
+                for column in chosen
             ],
-            table=(("feature", "where", "AUROC", "interval", "what was found", "override"), [_row(it) for it in named]),
+            table=(("feature", "where", "AUROC", "interval", "what was found"), [_row(it) for it in named]),
         )
 
 
 def _row(it: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        it["title"],
-        _where(it["split"]),
-        f"{it['auroc']:.3f}",
-        interval(it["interval"]),
-        it["verdict"],
-        it["override"],
-    )
+    found = "; ".join(filter(None, (it["seen"], it["doubt"])))
+    return it["title"], _where(it["split"]), f"{it['auroc']:.3f}", interval(it["interval"]), found
 
 
 def _picture(found: Audit, column: Column) -> bytes:
@@ -139,17 +138,15 @@ def _picture(found: Audit, column: Column) -> bytes:
     panels = []
     for part in found.parts:
         values = column.values[part.rows] * scale
-        finding = told.get(part.name)
-        words = (
-            "the same for all, or for one class only"
-            if finding is None
-            else (f"AUROC {finding.auroc:.2f} ({interval(finding.interval)})" + (", named" if finding.named else ""))
-        )
+        if finding := told.get(part.name):
+            words = f"AUROC {finding.auroc:.2f} ({interval(finding.interval)}){', named' if finding.named else ''}"
+        else:
+            words = "the same for all, or known of one class only"
         sides = values[part.labels == Label.SPOOF], values[part.labels == Label.BONA_FIDE]
         panels.append(Panel(f"{_where(part.name)}: {words}", sides))
     if column.word:
         return png(shares(panels))
-    return png(distributions(panels, f"{column.feature.title},{column.feature.unit}".removesuffix(",")))
+    return png(distributions(panels, f"{column.feature.meaning},{column.feature.unit}".removesuffix(",")))
 
 
 def _model(results: Mapping[str, Any]) -> Iterator[Section]:
@@ -210,25 +207,29 @@ def _overlap(results: Mapping[str, Any]) -> Iterator[Section]:
         )
 
 
-def _everything(results: Mapping[str, Any]) -> Section:
-    rows = [
-        (
-            it["title"],
-            it["group"],
-            _where(it["split"]),
-            f"{it['auroc']:.3f}",
-            interval(it["interval"]),
-            interval(it["interval_over"]),
-            "named" if it["named"] else "",
-            it["seen"],
-        )
-        for it in results["findings"]
-    ]
+def _everything(found: Audit, results: Mapping[str, Any]) -> Section:
+    """A row per feature, a column per part."""
+    parts = [part.name for part in found.parts]
+    features: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for it in results["findings"]:
+        features.setdefault(it["feature"], {})[it["split"]] = it
+    rows = []
+    for told in features.values():
+        first = next(iter(told.values()))
+        over = [it["split"] for it in told.values() if it["holds"]]
+        cells = [_cell(told[name]) if name in told else "" for name in parts]
+        rows.append((first["title"], first["group"], *cells, ", ".join(map(_where, over))))
     return Section(
         "All features",
-        "Over groups: the interval where clips of one speaker, or source, count together.",
-        table=(("feature", "group", "where", "AUROC", "interval", "over groups", "", "what was found"), rows),
+        "AUROC, and the class that has more of it, or (±) lies further from the middle; * named. Over groups: in which "
+        "splits the interval excludes 0.5 even where clips of one speaker, or source, count together.",
+        table=(("feature", "group", *map(_where, parts), "over groups"), rows),
     )
+
+
+def _cell(it: Mapping[str, Any]) -> str:
+    who = "spoof" if it["higher"] == str(Label.SPOOF) else "bona\N{NO-BREAK SPACE}fide"
+    return f"{it['auroc']:.2f} {who}{' ±' if it['kind'] == 'spread' else ''}{' *' if it['named'] else ''}"
 
 
 def _skipped(results: Mapping[str, Any]) -> Iterator[Section]:
@@ -250,4 +251,4 @@ def _read() -> Section:
 
 
 def _where(split: str) -> str:
-    return "all clips" if split == "all" else split
+    return "all\N{NO-BREAK SPACE}clips" if split == "all" else split

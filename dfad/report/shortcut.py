@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from dfad.metrics import CLASSES
 from dfad.report.style import BONA_FIDE, INK, MUTED, SPOOF, Floats, figure, legend_above, limits, panel, safe
 
-_BINS = 40
+_BINS, _TICKS = 40, (0, 0.01, 0.05, 0.2, 0.5, 1)
 _LOOKS = ((SPOOF, "////"), (BONA_FIDE, ""))  # by label
 
 
@@ -41,6 +41,7 @@ def distributions(panels: Sequence[Panel], unit: str) -> Figure:
     edges = _edges(np.concatenate([side for sides in known for side in sides]))
     fig = figure(1.0 + 1.3 * len(panels))
     grid = fig.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    top = 0.01
     for axes, each, sides in zip(grid, panels, known, strict=True):
         panel(axes, y="share")
         axes.set_title(safe(each.title, 90), loc="left", fontsize=10, color=INK)
@@ -48,8 +49,11 @@ def distributions(panels: Sequence[Panel], unit: str) -> Figure:
             heights = np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / max(1, len(side))
             axes.stairs(heights, edges, fill=True, facecolor=colour, alpha=0.35, hatch=hatch, edgecolor="white")
             axes.stairs(heights, edges, color=colour, linewidth=1.4, label=name)
-        axes.set_ylim(bottom=0)
-        axes.yaxis.set_major_locator(MaxNLocator(3))
+            top = max(top, 1.1 * float(heights.max()))
+    for axes in grid:
+        axes.set_yscale("function", functions=(np.sqrt, np.square))  # so that what few clips have is seen
+        axes.set_ylim(0, top)
+        axes.set_yticks([tick for tick in _TICKS if tick <= top])
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     grid[0].set_xlim(edges[0], edges[-1])
     grid[-1].set_xlabel(safe(unit, 90), fontsize=10, color=INK)
@@ -63,13 +67,13 @@ def shares(panels: Sequence[Panel]) -> Figure:
     Args:
         panels: one or more, with values of 0 and 1.
     """
-    fig = figure(1.1 + 0.75 * len(panels))
+    fig = figure(1.1 + 0.8 * len(panels))
     axes = panel(fig.subplots(), x="share of the class")
     for place, each in enumerate(panels):
-        axes.text(0, place - 0.42, safe(each.title, 90), fontsize=10, color=INK, va="center")
-        for label, down in ((1, 0.0), (0, 0.3)):
+        axes.text(0.005, place - 0.36, safe(each.title, 90), fontsize=10, color=INK, va="center")
+        for label, down in ((1, 0.0), (0, 0.28)):
             _bar(axes, place + down, label, each.values[label], first=place == 0)
-    axes.set(xlim=(0, 1.12), ylim=(len(panels) - 0.45, -0.65), yticks=[])
+    axes.set(xlim=(0, 1.12), ylim=(len(panels) - 0.5, -0.6), yticks=[])
     axes.set_xticks(np.linspace(0, 1, 6))
     axes.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     legend_above(fig, axes)
@@ -80,7 +84,7 @@ def _bar(axes: Axes, place: float, label: int, values: Floats, *, first: bool) -
     colour, hatch = _LOOKS[label]
     share = float(np.nanmean(values)) if len(values) else 0.0
     name = CLASSES[label] if first else None
-    axes.barh(place, share, 0.26, label=name, facecolor=colour, alpha=0.6, hatch=hatch, edgecolor="white")
+    axes.barh(place, share, 0.24, label=name, facecolor=colour, alpha=0.6, hatch=hatch, edgecolor="white")
     axes.text(share + 0.01, place, f"{share:.1%}", fontsize=9, color=MUTED, va="center")
 
 
