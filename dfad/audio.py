@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
@@ -91,6 +91,27 @@ def load(
     return mono[first : first + -(-crop * sample_rate // info.sample_rate)]
 
 
+def decode(
+    path: Path, *, expected_s: float | None = None, limits: Limits = LIMITS
+) -> Iterator[tuple[AudioInfo, np.ndarray]]:
+    """Decode a whole file a few seconds at a time, so that its length costs no memory.
+
+    Yields:
+        The header, and the next samples as they are stored: (frames, channels) float32.
+
+    Raises:
+        AudioError: as `load` does; what is missing at the end is told after the last samples.
+    """
+    with open_audio(path) as source:
+        _check(path, source.info, limits, expected_s)
+        frames = 0
+        for wave in source.blocks():
+            frames += len(wave)
+            _check_finite(path, wave)
+            yield source.info, wave
+        _check_whole(path, frames, source.info.frames, source.slack)
+
+
 def verify(
     path: Path,
     *,
@@ -98,7 +119,7 @@ def verify(
     limits: Limits = LIMITS,
     each: Callable[[np.ndarray], object] | None = None,
 ) -> AudioInfo:
-    """Decode a whole file, a few seconds at a time, and keep none of it.
+    """Decode a whole file and keep none of it.
 
     Args:
         path: the file.
@@ -109,16 +130,10 @@ def verify(
     Raises:
         AudioError: as `load` does.
     """
-    with open_audio(path) as source:
-        _check(path, source.info, limits, expected_s)
-        frames = 0
-        for wave in source.blocks():
-            frames += len(wave)
-            _check_finite(path, wave)
-            if each:
-                each(wave)
-        _check_whole(path, frames, source.info.frames, source.slack)
-        return source.info
+    for info, wave in decode(path, expected_s=expected_s, limits=limits):  # noqa: B007  (the last one)
+        if each:
+            each(wave)
+    return info  # of a file without any samples, an error was told
 
 
 def too_short(found_s: ArrayLike, expected_s: ArrayLike) -> NDArray[np.bool_]:

@@ -44,6 +44,12 @@ class MetricError(DataError):
     """Scores for which a metric is not defined: one class, a NaN, nothing at all."""
 
 
+class GateError(DfadError):
+    """What was asked to be no more than a limit is more."""
+
+    exit_code = 4
+
+
 def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """Name the known word nearest to `word`, or else list them all; the prefix is put before each.
 

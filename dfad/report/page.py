@@ -84,7 +84,7 @@ class Page:
         headline: the few numbers to see first.
         notes: warnings and reasons, in plain words.
         sections: the rest, in order.
-        lead: a sentence below the title.
+        lead: the sentence below the title.
     """
 
     title: str
