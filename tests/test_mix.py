@@ -15,7 +15,8 @@ import pytest
 import soundfile
 import yaml
 
-from dfad.clips import SPLIT_NOTE, Manifest
+from dfad.clips import Manifest
+from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.commands.door import as_addition, with_options_in_lists
 from dfad.commands.eval import run as eval_command
 from dfad.corpora import CORPORA, MixKnobs
@@ -209,7 +210,7 @@ def test_the_order_of_parts_does_not_matter_and_a_part_may_have_a_split_of_its_o
     pd.read_csv(corpora / "c" / "manifest.csv").drop(columns="split").to_csv(unsplit, index=False)
     words["c"] |= {"path": str(unsplit), "root": str(corpora / "c")}
     dealt = CORPORA["mix"].read({"parts": words}).manifest()
-    assert dealt.notes == (f"c: {SPLIT_NOTE}",)
+    assert dealt.notes == (f"c: {BY_SPEAKER_OR_NAME.note}",)
 
 
 def test_one_corpus_can_be_left_out(corpora: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dfad.audit.columns import Column
 from dfad.audit.findings import CONFIDENCE, LEAST_AUROC, Finding
-from dfad.clips import SPLIT_NOTE, Label, Manifest
+from dfad.clips import Label, Manifest
 from dfad.errors import MetricError
 from dfad.metrics.area import Area, area
 from dfad.metrics.bootstrap import Interval, untold
@@ -54,7 +54,7 @@ def drifts(
     Of clips that were dealt to splits at random nothing is told: a difference would be chance.
     """
     train, test = manifest.rows("train"), manifest.rows("test")
-    if SPLIT_NOTE in manifest.notes or not len(train) or not len(test):
+    if manifest.dealing or not len(train) or not len(test):
         return []
     rows = np.concatenate((train, test))
     trained, labels = np.arange(len(rows)) < len(train), manifest.labels[rows]

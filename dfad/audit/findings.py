@@ -11,7 +11,7 @@ import pandas as pd
 
 from dfad.audit.columns import Column
 from dfad.audit.features import GROUPS, Group
-from dfad.clips import SPLIT_NOTE, SPLITS, Label, Manifest
+from dfad.clips import SPLITS, Label, Manifest
 from dfad.evaluation.breakdown import NO_INTERVAL
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics.area import area
@@ -84,7 +84,7 @@ def parts_of(manifest: Manifest, group: str | None) -> tuple[list[Part], list[st
 
     Of clips that were dealt to splits at random there is one part only.
     """
-    dealt = SPLIT_NOTE in manifest.notes
+    dealt = manifest.dealing is not None
     names = [] if dealt else [name for name in SPLITS if len(manifest.rows(name))]
     notes, parts = [], []
     for name in [*names, ALL] if len(names) != 1 else names:

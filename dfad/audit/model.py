@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from dfad.audit.columns import Column
 from dfad.audit.features import GROUPS
-from dfad.clips import SPLIT_NOTE, Label, Manifest
+from dfad.clips import Label, Manifest
 from dfad.errors import ConfigError, did_you_mean
 from dfad.evaluation.breakdown import NO_INTERVAL, part, with_interval
 from dfad.evaluation.units import CANDIDATES, Unit, is_known
@@ -168,7 +168,7 @@ def _train_test(manifest: Manifest, table: np.ndarray) -> Trial | None:
     """Trained on the training split and tested on the test split; None where there are none, or dealt at random."""
     train, test = manifest.rows("train"), manifest.rows("test")
     labels = manifest.labels.astype(np.int64)
-    if SPLIT_NOTE in manifest.notes or not all(0 < labels[rows].sum() < len(rows) for rows in (train, test)):
+    if manifest.dealing or not all(0 < labels[rows].sum() < len(rows) for rows in (train, test)):
         return None
     scores = _scores(table[train], labels[train], table[test])
     return _judged(TRAIN_TEST, EVERYTHING, manifest, test, scores, Unit("clip", None, 0))

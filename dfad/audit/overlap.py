@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dfad.audit.measure import Measured
-from dfad.clips import CLASS_NAMES, SPLIT_NOTE, SPLITS
+from dfad.clips import CLASS_NAMES, SPLITS
 from dfad.evaluation.units import is_known
 
 What = Literal["speaker", "text", "content"]
@@ -59,7 +59,7 @@ def _columns(measured: Measured) -> Iterator[tuple[What, str, np.ndarray, np.nda
 def _of_column(measured: Measured, what: What, name: str, codes: np.ndarray, known: np.ndarray) -> Iterator[Overlap]:
     manifest = measured.manifest
     split, labels = manifest.frame["split"].to_numpy(str), manifest.labels
-    splits = {} if SPLIT_NOTE in manifest.notes else {part: (split == part) & known for part in SPLITS}
+    splits = {} if manifest.dealing else {part: (split == part) & known for part in SPLITS}
     classes = {CLASS_NAMES[label]: (labels == label) & known for label in (1, 0)}
     for sides in (splits, classes):
         for (first, one), (second, other) in combinations(sides.items(), 2):

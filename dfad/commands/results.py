@@ -31,15 +31,15 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
     CONSOLE.print(f"clips of {'; '.join(clips)}")
     rows = tables.metric_rows(results, splits)
     told = any(row[-1] for row in rows)
-    _print(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])
+    show_table(("", *splits, "95 % interval" if told else ""), rows if told else [row[:-1] for row in rows])
     CONSOLE.print(f"decisions on {split}")
-    _print(*tables.threshold_table(results, split))
+    show_table(*tables.threshold_table(results, split))
     asked = results["options"]["by"] or ["corpus", "attack"]
     for column, parts in results["breakdowns"].get(split, {}).items():
         if column not in asked:
             continue
         CONSOLE.print(f"{split} by {escape(column)}, the worst first (clips: bona fide + spoof)")
-        _print(tables.BREAKDOWN_HEADER, tables.breakdown_rows(parts[:SCREEN_SLICES]))
+        show_table(tables.BREAKDOWN_HEADER, tables.breakdown_rows(parts[:SCREEN_SLICES]))
         if len(parts) > SCREEN_SLICES:
             CONSOLE.print(f"… and {len(parts) - SCREEN_SLICES} more; a report shows all")
         if about := tables.other_unit(results, split, parts[:SCREEN_SLICES]):
@@ -50,7 +50,8 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
         CONSOLE.print(f"[yellow]note[/] {escape(note)}")
 
 
-def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def show_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of texts: names to the left, numbers to the right."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for at, name in enumerate(header[: len(rows[0])] if rows else header):
         widest = max((len(row[at]) for row in rows), default=0) if at else None  # the first column gives way

@@ -70,12 +70,21 @@ def fingerprint(manifest: Manifest, progress: Progress | None = None) -> str:
     return sha.hexdigest()
 
 
-def in_threads(work: Callable[[int], T], rows: Sequence[int] | np.ndarray, progress: Progress | None) -> Iterator[T]:
-    """Do the work for every row and give the results in order; threads will do, as reading leaves Python's lock."""
+def in_threads(
+    work: Callable[[int], T],
+    rows: Sequence[int] | np.ndarray,
+    progress: Progress | None = None,
+    *,
+    at_once: int = _BATCH,
+) -> Iterator[T]:
+    """Do the work for every row and give the results in order; threads will do, as reading leaves Python's lock.
+
+    So many rows are done, and their results kept, before the next are begun.
+    """
     done = 0
     with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:
-        for start in range(0, len(rows), _BATCH):
-            for result in pool.map(work, [int(row) for row in rows[start : start + _BATCH]]):
+        for start in range(0, len(rows), at_once):
+            for result in pool.map(work, [int(row) for row in rows[start : start + at_once]]):
                 yield result
                 done += 1
                 if progress:

@@ -176,29 +176,44 @@ def histogram(scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, flo
     Shape:
         - scores, labels: (clips,) each; NaN scores are left out.
     """
-    s, real = np.asarray(scores, dtype=np.float64).ravel(), np.asarray(labels).ravel() == 1
-    known = ~np.isnan(s)
+    return histograms({"": scores}, labels, thresholds)
+
+
+def histograms(
+    scores: Mapping[str, ArrayLike], labels: ArrayLike, thresholds: Mapping[str, float] | None = None
+) -> Figure:
+    """The same of several scores of the same clips, one below the other on one axis.
+
+    Shape:
+        - scores: (clips,) each, by title; labels: (clips,).
+    """
+    tables = {name: np.asarray(values, dtype=np.float64).ravel() for name, values in scores.items()}
+    real = np.asarray(labels).ravel() == 1
     lines = {name: at for name, at in (thresholds or {}).items() if np.isfinite(at)}
-    edges = _bins(s[np.isfinite(s)], list(lines.values()))
-    fig = figure(3.6)
-    axes = panel(fig.subplots(), x="score (log-odds of bona fide)", y="share of the class")
-    for name, colour, hatch, chosen in (
-        (CLASSES[0], SPOOF, "////", known & ~real),
-        (CLASSES[1], BONA_FIDE, "", known & real),
-    ):
-        total = int(chosen.sum())
-        heights = np.histogram(np.clip(s[chosen], edges[0], edges[-1]), edges)[0] / max(total, 1)
-        axes.stairs(heights, edges, fill=True, facecolor=colour, alpha=0.35, hatch=hatch, edgecolor="white")
-        axes.stairs(heights, edges, color=colour, linewidth=1.4, label=f"{name} ({total:,})")
-    for (name, at), dash in zip(lines.items(), cycle(DASHES), strict=False):
-        axes.axvline(at, color=INK, linestyle=dash, linewidth=1.1, label=f"{safe(name, 30)}: {at:.3g}")
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-    if known.any():
-        legend_above(fig, axes)
-    else:
-        say(axes, "no scores")
+    every = np.concatenate(list(tables.values()))
+    edges = _bins(every[np.isfinite(every)], list(lines.values()))
+    fig = figure(1.0 + 2.6 * len(tables))
+    grid = fig.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, s) in zip(grid, tables.items(), strict=True):
+        last = axes is grid[-1]
+        panel(axes, safe(title), x="score (log-odds of bona fide)" if last else "", y="share of the class")
+        for name, colour, hatch, chosen in (
+            (CLASSES[0], SPOOF, "////", ~np.isnan(s) & ~real),
+            (CLASSES[1], BONA_FIDE, "", ~np.isnan(s) & real),
+        ):
+            total = int(chosen.sum())
+            heights = np.histogram(np.clip(s[chosen], edges[0], edges[-1]), edges)[0] / max(total, 1)
+            axes.stairs(heights, edges, fill=True, facecolor=colour, alpha=0.35, hatch=hatch, edgecolor="white")
+            axes.stairs(heights, edges, color=colour, linewidth=1.4, label=f"{name} ({total:,})")
+        for (name, at), dash in zip(lines.items(), cycle(DASHES), strict=False):
+            axes.axvline(at, color=INK, linestyle=dash, linewidth=1.1, label=f"{safe(name, 30)}: {at:.3g}")
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        if np.isnan(s).all():
+            say(axes, "no scores")
+    if not np.isnan(every).all():
+        legend_above(fig, grid[0])
     return fig
 
 
