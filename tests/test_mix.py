@@ -16,11 +16,11 @@ import soundfile
 import yaml
 
 from dfad.clips import Manifest
-from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.commands.door import as_addition, with_options_in_lists
 from dfad.commands.eval import run as eval_command
 from dfad.corpora import CORPORA, MixKnobs
 from dfad.corpora.mix import joined
+from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.errors import ConfigError, DataError
 from dfad.metrics import eer
 from dfad.report.board import differing, read_board
