@@ -28,6 +28,7 @@ from dfad.evaluation import (
     unit_of,
     worst,
 )
+from dfad.evaluation.attacks import mixed
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.worst import wrong
 from dfad.metrics import summary
@@ -338,6 +339,49 @@ def test_an_attack_stands_against_every_bona_fide_clip():
     old, new = sorted(breakdown(MIXED, "attack", threshold=0.5), key=lambda found: found.value, reverse=True)
     assert (old.value, old.n_bona_fide, old.n_spoof, old.eer, old.miss, old.false_alarm) == ("old", 2, 2, 0, 0, 0)
     assert (new.value, new.n_bona_fide, new.n_spoof, new.eer, new.miss, new.false_alarm) == ("new", 2, 2, 0.5, 0, 1)
+
+
+CORPORA = ScoreTable(MIXED.frame.assign(corpus=["x", "y", "x", "y", "x", "y"]))
+
+
+def test_an_attack_stands_against_the_bona_fide_clips_of_its_corpus_and_has_its_name():
+    found = {part.value: part for part in breakdown(CORPORA, "attack", threshold=0.5)}
+    assert set(found) == {"x/old", "x/new", "y/old", "y/new"}
+    for value, part in found.items():
+        corpus, attack = value.split("/")
+        frame = CORPORA.frame[CORPORA.frame["corpus"] == corpus]
+        alone = ScoreTable(frame[frame["attack"].isin(["", attack])])
+        assert (part.n_bona_fide, part.n_spoof, part.eer) == (1, 1, m.eer(alone.scores, alone.labels)[0])
+    values = evaluate(CORPORA, EvaluationKnobs(resamples=0), known_attacks=["x/old", "y/new"]).values
+    assert {name for name in values if name.startswith("eer/")} == {
+        f"eer/{name}" for name in (*found, "seen", "unseen")
+    }
+    known = ["x/old", "x/new"]  # so what training had is all of x, against the bona fide clips of x alone
+    values = evaluate(CORPORA, EvaluationKnobs(resamples=0), known_attacks=known).values
+    of_x = CORPORA.where(CORPORA.frame["corpus"] == "x")
+    assert values["eer/seen"] == m.eer(of_x.scores, of_x.labels)[0]
+
+
+def test_clips_of_no_known_corpus_are_a_corpus_of_their_own():
+    some = ScoreTable(MIXED.frame.assign(corpus=["x", None, "x", "", "x", None]))
+    found = {part.value: (part.n_bona_fide, part.n_spoof) for part in breakdown(some, "attack")}
+    assert found == {"x/old": (1, 1), "x/new": (1, 1), "old": (1, 1), "new": (1, 1)}
+
+
+def test_a_corpus_without_bona_fide_clips_has_no_eer_of_its_attacks():
+    real = CORPORA.frame["label"] == 1
+    one = ScoreTable(CORPORA.frame.assign(corpus=CORPORA.frame["corpus"].mask(real, "x")))
+    assert {part.value: part.note for part in breakdown(one, "attack")} == {
+        "x/old": "", "x/new": "", "y/old": "one class only", "y/new": "one class only"
+    }  # fmt: skip
+
+
+def test_several_corpora_are_told():
+    (note,) = mixed(CORPORA)
+    assert note.startswith("clips of 2 corpora are judged together (x, y): ")
+    many_corpora = ScoreTable(many(20, 20).frame.assign(corpus=[f"c{row % 10}" for row in range(40)]))
+    assert "judged together (c0, c1, c2, c3, c4, c5, c6, c7, … (2 more))" in mixed(many_corpora)[0]
+    assert mixed(MIXED) == mixed(ScoreTable(MIXED.frame.assign(corpus="x"))) == []
 
 
 def test_spoof_of_any_other_value_stands_against_bona_fide_of_the_same():

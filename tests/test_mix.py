@@ -280,7 +280,9 @@ def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_tells_its_parts_apart(mixed: tuple[Path, str]) -> None:
     folder, said = mixed
     assert "cnn-logmel-mix-" in folder.name
-    assert "an epoch draws 36 clips: a 14 (38.9%) of its 24, b 22 (61.1%) of its 12" in said  # as 24 to 3 · 12
+    assert (
+        "an epoch draws 36 clips: 14 from the 24 of a (38.9%), 22 from the 12 of b (61.1%)" in said
+    )  # as 24 to 3 · 12
     results = json.loads((folder / "metrics.json").read_text())
     table = ScoreTable.read(folder / "scores" / "test.csv")
     assert set(table.frame["corpus"]) == set("abc")

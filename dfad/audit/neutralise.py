@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import signal
 
-from dfad.audit.traits import LEAST, Floats, Wave, noise_floor, speech
+from dfad.audit.traits import LEAST, Floats, Wave, bins_below, cutoff, noise_floor, speech
 
 TRANSITION_HZ, STOP_DB = 160.0, 80.0  # of the low-pass filter
 DITHER_LSB = 1.0  # RMS: rounding alone needs half of it, runs of zeros need more to break up
@@ -99,6 +99,8 @@ def band_limited(wave: Wave, sample_rate: int, cutoff_hz: float) -> Wave:
 def with_floor(wave: Wave, sample_rate: int, floor: Floats, random: Generator) -> Wave:
     """Raise the noise floor of a clip to a spectrum, by adding as much noise as is lacking; a louder floor stays.
 
+    Nothing is added above the clip's cut-off: an empty band is not a soft floor.
+
     Args:
         wave: the clip, (samples,).
         sample_rate: Hz.
@@ -110,6 +112,7 @@ def with_floor(wave: Wave, sample_rate: int, floor: Floats, random: Generator) -
     """
     power = float(np.var(wave, dtype=np.float64))
     lacking = np.maximum(floor - noise_floor(wave, sample_rate), 0.0) * power
+    lacking[bins_below(len(floor), sample_rate, cutoff(wave, sample_rate)) :] = 0.0
     return np.asarray(wave + noise_like(lacking, len(wave), random), dtype=np.float32)
 
 

@@ -14,8 +14,8 @@ from dfad.frontends import FrontendKnobs
 VERDICTS = {  # the worst first
     "learnt": "the common value costs separation, dealt values do too, and the nuisance alone tells the classes",
     "hurt": "the common value costs separation, but nothing shows that the nuisance was the reason",
-    "sensitive": "the separation does not need it, but other values cost separation",
-    "misled": "the detector separates better without it",
+    "sensitive": "the common value costs nothing by more than chance, but other values do",
+    "disturbed": "the detector separates better without it",
     "none": "no change by more than chance, or next to none",
     "blind": "the detector cannot hear it",
     "open": "the detector does not separate these clips, so there is nothing to lose",
@@ -74,7 +74,7 @@ def _kind(found: Intervened, finding: Finding, frontend: FrontendKnobs) -> str:
         return "hurt"
     if _costs(swap):
         return "sensitive"
-    return "misled" if same.gains and same.share.value <= -VISIBLE else "none"
+    return "disturbed" if same.gains and same.share.value <= -VISIBLE else "none"
 
 
 def _costs(effect: Effect) -> bool:
@@ -96,10 +96,10 @@ def _words(
     kind: str, found: Intervened, finding: Finding, neutral: Neutral, frontend: FrontendKnobs, remedy: str
 ) -> str:
     group, same, swap = GROUPS[finding.group], finding.same, finding.swap
-    when = f"when every clip {group.words(neutral)}"
-    lost = f"loses {_share(same.share)} of its separation {when}"
     if kind == "open":
         return f"does not separate these clips by more than chance ({_area(found.clean['auroc'])}): nothing to lose"
+    when = f"when every clip {group.words(neutral)}"
+    lost = f"loses {_share(same.share)} of its separation {when}"
     if kind == "blind":
         how = {"rms": "RMS", "peak": "peak"}[frontend.level]
         return f"cannot use the level: the frontend scales every clip to one {how} (frontend.level={frontend.level})"
@@ -109,20 +109,20 @@ def _words(
         few = "next to nothing" if same.loses or same.gains else "no more than chance"
         return f"loses {few} {when}: {_share(same.share)} of its separation"
     train = f"; train with {remedy}"
-    if kind == "misled":
+    if kind == "disturbed":
         gain = same.changes["auroc"].value
-        return f"separates better {when}, by {gain:.3f} in AUROC: {group.noun} misled it on these clips{train}"
+        return f"separates better {when}, by {gain:.3f} in AUROC: {group.noun} disturbs it on these clips{train}"
     if kind == "sensitive":
         return (
-            f"keeps its separation {when}, but loses {_share(swap.share)} of it {_DEALT}: it does not need "
-            f"{group.noun}, but other values hurt it{train}"
+            f"loses no more than chance {when}, {_share(same.share)} of its separation, but {_share(swap.share)} {_DEALT}: "
+            f"nothing shows that it needs {group.noun}, but other values hurt it{train}"
         )
     if kind == "hurt" and finding.alone.tells:
         return f"{lost}, but no more than chance {_DEALT}, {_share(swap.share)}: the treatment hurts{train} and compare"
     if kind == "hurt":
         evidence = f", or takes evidence away with {group.takes}" if group.takes else ""
         return (
-            f"{lost}; but {group.noun} alone does not tell the classes apart in training and here alike "
+            f"{lost}; but {group.noun} alone does not tell the classes apart in training and here in the same way "
             f"({clue(finding.alone)}): the treatment hurts{evidence}{train} and compare"
         )
     share = _owed(finding)

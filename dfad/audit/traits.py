@@ -22,7 +22,7 @@ FRAME_S, RUN = 0.02, 3  # frames of 20 ms, half overlapping; so many in a row ar
 STRETCH = 10  # frames, 110 ms: the quietest such stretch is the floor of the speech rule
 CUTOFF_DB = -60.0  # of the strongest frequency
 SPECTRUM_S, SMOOTH_HZ = 0.032, 250.0
-QUIETEST = 0.1  # share of the frames that tell the noise floor
+QUIETEST = 0.1  # share of the frames below the one that tells the noise floor
 ZEROS_S = 0.001  # speech crosses zero, but does not stay there
 LEAST = 1e-12  # mean power, −120 dB: what is below counts as nothing at all
 
@@ -41,8 +41,8 @@ class Traits:
         dc_db: the same in dB, whatever the sign.
         crest_db: its peak over its RMS, dB.
         cutoff_hz: where the band ends.
-        floor_db: power of the noise floor over that of the crop, dB.
-        floor: its spectrum, (bins,): shares of the crop's power, together `floor_db`.
+        floor: spectrum of the noise floor, (bins,): shares of the crop's power.
+        floor_db: power of a white floor that has their median below the cut-off, over that of the crop, dB.
         bits: the fewest with which every sample can be written; 24 for all that needs more than 16.
         zeros: share of samples in digital silence: runs of exact zeros.
     """
@@ -56,8 +56,8 @@ class Traits:
     dc_db: float
     crest_db: float
     cutoff_hz: float
-    floor_db: float
     floor: Floats
+    floor_db: float
     bits: int
     zeros: float
 
@@ -90,7 +90,7 @@ def measure(wave: Wave, crop: int, sample_rate: int) -> Traits:
     mean = float(heard.mean(dtype=np.float64))
     sound = heard.astype(np.float64) - mean
     power = float(np.mean(sound**2))
-    floor = noise_floor(heard, sample_rate)
+    floor, band = noise_floor(heard, sample_rate), cutoff(heard, sample_rate)
     return Traits(
         lead_s=first / sample_rate,
         trail_s=(len(heard) - last) / sample_rate if len(wave) <= crop else 0.0,
@@ -100,9 +100,9 @@ def measure(wave: Wave, crop: int, sample_rate: int) -> Traits:
         dc=mean / max(power, LEAST) ** 0.5,
         dc_db=decibel(mean**2 / max(power, LEAST)),
         crest_db=decibel(float(np.max(sound**2))) - decibel(power),
-        cutoff_hz=cutoff(heard, sample_rate),
-        floor_db=decibel(float(floor.sum())),
+        cutoff_hz=band,
         floor=floor,
+        floor_db=floor_db(floor, sample_rate, band),
         bits=bits(heard),
         zeros=digital_silence(heard, sample_rate),
     )
@@ -149,26 +149,36 @@ def cutoff(wave: Wave, sample_rate: int) -> float:
     Returns:
         Hz; half the sample rate where nothing is to be heard.
     """
-    power = _spectra(wave, sample_rate).mean(axis=0)
-    step = sample_rate / 2 / (len(power) - 1)
-    smooth = uniform_filter1d(power, max(1, round(SMOOTH_HZ / step)), mode="nearest")
+    smooth = _smooth(_spectra(wave, sample_rate).mean(axis=0), sample_rate)
+    step = sample_rate / 2 / (len(smooth) - 1)
     if smooth.max() <= LEAST * step / sample_rate:
         return sample_rate / 2
     return float(step * np.flatnonzero(smooth >= smooth.max() * 10 ** (CUTOFF_DB / 10))[-1])
 
 
 def noise_floor(wave: Wave, sample_rate: int) -> Floats:
-    """Estimate the spectrum of the noise floor: that of the quietest tenth of the frames.
+    """Estimate the spectrum of the noise floor: by frequency, the power that nine tenths of the frames exceed.
 
-    A stretch without a pause has no such frames, and the floor is then that of its softest sounds.
+    Speech leaves every frequency alone now and then, steady noise none (minimum statistics; Martin, 2001). Powers of
+    noise are exponentially distributed: a tenth of them lies below 0.105 of their mean. What is found is divided by
+    that, and smoothed over 250 Hz. Where speech never pauses, its softest sounds count as noise.
 
     Returns:
-        (bins,) shares of the clip's own power from 0 to half the sample rate; together the power of the floor.
+        (bins,) shares of the clip's own power from 0 to half the sample rate; together its power.
     """
     spectra = _spectra(wave, sample_rate)
-    powers = spectra.sum(axis=1)
-    quiet = np.argsort(powers, kind="stable")[: max(1, round(QUIETEST * len(powers)))]
-    return np.asarray(spectra[quiet].mean(axis=0) / max(float(powers.mean()), LEAST))
+    low = np.quantile(spectra, QUIETEST, axis=0) / -np.log1p(-QUIETEST)
+    return _smooth(low, sample_rate) / max(float(spectra.sum(axis=1).mean()), LEAST)
+
+
+def floor_db(floor: Floats, sample_rate: int, cutoff_hz: float) -> float:
+    """Tell how loud a noise floor is, as that of a white one: by its median over the band, which no voice moves."""
+    return decibel(len(floor) * float(np.median(floor[: bins_below(len(floor), sample_rate, cutoff_hz)])))
+
+
+def bins_below(bins: int, sample_rate: int, hertz: float) -> int:
+    """Count the bins of a spectrum, from 0 to half the sample rate, up to a frequency; one at least."""
+    return 1 + min(bins - 1, int(hertz * 2 * (bins - 1) / sample_rate))
 
 
 def bits(wave: Wave) -> int:
@@ -200,6 +210,12 @@ def decibel(power: float) -> float:
 def window_size(sample_rate: int) -> int:
     """Count the samples of a spectrum's window, an even number."""
     return max(16, 2 * round(SPECTRUM_S * sample_rate / 2))
+
+
+def _smooth(power: Floats, sample_rate: int) -> Floats:
+    """The mean over 250 Hz around every bin; not below 0, as the rounding of a running sum may be."""
+    step = sample_rate / 2 / (len(power) - 1)
+    return np.maximum(uniform_filter1d(power, max(1, round(SMOOTH_HZ / step)), mode="nearest"), 0.0)
 
 
 def _spectra(wave: Wave, sample_rate: int) -> Floats:

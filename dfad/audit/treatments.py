@@ -20,10 +20,10 @@ from numpy.typing import ArrayLike
 
 from dfad.audio import fit
 from dfad.audit.neutralise import band_limited, levelled, requantised, timed, with_dc, with_floor
-from dfad.audit.traits import Floats, Traits, Wave, decibel
+from dfad.audit.traits import Floats, Traits, Wave
 from dfad.frontends import FrontendKnobs
 
-LOW, HIGH = 0.05, 0.75  # quantiles of training: few clips have a narrower band, most a softer noise floor
+LOW, HIGH = 0.05, 0.9  # quantiles of training: few clips have a narrower band, or a louder noise floor
 CREST = 0.99  # quantile: the peaks of so many clips stay within full scale
 SOFTEST_DB = -70.0  # a silent clip has no level that another could have
 BITS = 16
@@ -60,15 +60,17 @@ class Neutral:
         speech_s: of speech: at most the crop, and as much as all but 5 % of clips have.
         rms_db: the median level; lower where the peaks of more than 1 % of clips would leave full scale.
         cutoff_hz: what all but 5 % of clips reach.
-        floor: by frequency the upper quartile of the noise floors, as shares of a clip's power. Shape: (bins,).
-        bits: 16.
+        floor: what nine tenths of the noise floors stay below, by frequency, (bins,); shares of a clip's power.
+        floor_db: how loud the floors are of which so many are softer, dB.
+        bits: 16, or as few as one clip in twenty has.
     """
 
     speech_s: float
     rms_db: float
     cutoff_hz: float
     floor: Floats
-    bits: int = BITS
+    floor_db: float
+    bits: int
 
     @classmethod
     def of(cls, traits: Sequence[Traits], labels: ArrayLike, crop_s: float) -> Neutral:
@@ -93,6 +95,8 @@ class Neutral:
             ),
             cutoff_hz=quantile(LOW, [each.cutoff_hz for each in traits]),
             floor=np.quantile(floors, HIGH, axis=0, weights=weights, method="inverted_cdf"),
+            floor_db=quantile(HIGH, [each.floor_db for each in traits]),
+            bits=min(BITS, round(quantile(LOW, [each.bits for each in traits]))),
         )
 
 
@@ -143,6 +147,10 @@ def _limited(clip: Source, cutoff_hz: float) -> Wave:
     return fit(band_limited(clip.wave[: clip.crop + clip.sample_rate // 10], clip.sample_rate, cutoff_hz), clip.crop)
 
 
+def _same_container(clip: Source, to: Neutral, random: Generator) -> Wave:
+    return fit(requantised(clip.own, to.bits, random if to.bits == BITS else None), clip.crop)
+
+
 def _other_container(clip: Source, of: Traits, random: Generator) -> Wave:
     wave = requantised(clip.own, of.bits) if of.bits < BITS else clip.own
     return fit(wave if of.zeros else requantised(wave, BITS, random), clip.crop)
@@ -167,7 +175,7 @@ GROUPS: Mapping[str, Group] = {
         noun="the level",
         same=lambda clip, to, random: levelled(clip.heard, to.rms_db),
         swap=lambda clip, of, random: levelled(clip.heard, max(of.rms_db, SOFTEST_DB)),
-        words=lambda to: f"has the same level of {to.rms_db:.1f} dBFS",
+        words=lambda to: f"has the same level of {to.rms_db:.1f} dBFS".replace("-", "−"),
         takes="",
         gives_back=True,
         remedy=lambda to, frontend: "frontend.level=rms",
@@ -194,16 +202,18 @@ GROUPS: Mapping[str, Group] = {
         noun="the noise floor",
         same=lambda clip, to, random: fit(with_floor(clip.own, clip.sample_rate, to.floor, random), clip.crop),
         swap=lambda clip, of, random: fit(with_floor(clip.own, clip.sample_rate, of.floor, random), clip.crop),
-        words=lambda to: f"has a noise floor {-decibel(float(to.floor.sum())):.0f} dB below its level, or a louder one",
+        words=lambda to: f"has a noise floor {-to.floor_db:.0f} dB below its level, or a louder one",
         takes="what lies below it",
         gives_back=False,
-        remedy=lambda to, frontend: "augment.noise.p=1 augment.noise.low_db=10",
+        remedy=lambda to, frontend: (
+            f"augment.noise.p=1 augment.noise.low_db={min(30, max(0, round(-10 - to.floor_db)))}"
+        ),
     ),
     "container": Group(
         noun="the container",
-        same=lambda clip, to, random: fit(requantised(clip.own, to.bits, random), clip.crop),
+        same=_same_container,
         swap=_other_container,
-        words=lambda to: f"is rounded to {to.bits} bits with dither",
+        words=lambda to: f"is rounded to {to.bits} bits" + (" with dither" if to.bits == BITS else ""),
         takes="",
         gives_back=False,
         remedy=lambda to, frontend: "augment.noise.p=1",

@@ -24,7 +24,7 @@ from dfad.commands.guard import writing
 from dfad.commands.results import show_table
 from dfad.errors import ConfigError, DataError, RunError, did_you_mean
 from dfad.metrics.bootstrap import RESAMPLES
-from dfad.report.intervention import HEADER, rows, write_intervention
+from dfad.report.intervention import HEADER, rows, title, write_intervention
 from dfad.scorer import load_scorer
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
@@ -216,6 +216,6 @@ def _show(results: Mapping[str, Any]) -> None:
     """Print the table, and a sentence per group."""
     show_table(HEADER, rows(results))
     for group in results["groups"]:
-        CONSOLE.print(f"[bold]{group['group']}, {group['verdict']}[/]: {escape(group['words'])}")
+        CONSOLE.print(f"[bold]{title(group)}[/]: it {escape(group['words'])}")
     for note in results["notes"]:
         CONSOLE.print(f"[yellow]note[/] {escape(note)}")

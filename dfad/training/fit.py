@@ -126,8 +126,8 @@ def _shared(manifest: Manifest, data: MixKnobs) -> str:
     clips, drawn = parts_of(manifest, data), drawn_by_part(manifest, data)
     total = sum(drawn.values())
     told = (
-        f"{escape(part)} {count} ({count / total:.1%})"
-        + (f" of its {len(clips[part])}" if count != len(clips[part]) else "")
+        f"{'all' if count == len(clips[part]) else f'{count} from the'} {len(clips[part])} of {escape(part)} "
+        f"({count / total:.1%})"
         for part, count in drawn.items()
     )
     return f"an epoch draws {total} clips: {', '.join(told)}"
