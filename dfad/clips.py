@@ -160,13 +160,13 @@ class Manifest:
         return sha.hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back."""
+        """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back, of the same root."""
         out = self.frame.rename(columns={"id": "path"})
         out["label"] = [CLASS_NAMES[label] for label in self.labels]
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
 
     @classmethod
-    def read(cls, path: Path, *, root: Path | None = None) -> Manifest:
+    def read(cls, path: Path, *, root: Root | None = None) -> Manifest:
         """Read a CSV or Parquet file with the columns `path` and `label`, and any others.
 
         Args:
@@ -194,7 +194,7 @@ class Manifest:
             return checked(read_any_csv)  # which knows the lines of what is wrong
 
     @classmethod
-    def check(cls, frame: pd.DataFrame, root: Path, *, source: str) -> Manifest:
+    def check(cls, frame: pd.DataFrame, root: Root, *, source: str) -> Manifest:
         """Make a manifest of a raw table: words read, columns named, every wrong row told.
 
         `system` is read as `attack`. Without a column `split` the clips are dealt by `split_by_group`, and the notes
