@@ -207,7 +207,7 @@ class Manifest:
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
 
     @classmethod
-    def read(cls, path: Path, *, root: Path | None = None) -> Manifest:
+    def read(cls, path: Path, *, root: Root | None = None) -> Manifest:
         """Read a CSV or Parquet file with the columns `path` and `label`, and any others.
 
         Args:

@@ -33,8 +33,7 @@ def corpus(*sizes: tuple[int, int]) -> Manifest:
         for number in range(clips)
     ]
     frame = pd.DataFrame(rows, columns=["path", "label", "split", "corpus"]).sample(frac=1, random_state=0)
-    found = Manifest.check(frame.reset_index(drop=True), None, source="here")  # type: ignore[arg-type]
-    return Manifest(found.frame, Roots({}))
+    return Manifest.check(frame.reset_index(drop=True), Roots({}), source="here")
 
 
 def mix(weights: list[float], **options: str) -> CorpusKnobs:

@@ -61,6 +61,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     accelerator = accelerator_of(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
+    cells_of(manifest, config.data)  # what cannot be drawn is told before any work
     config.eval.require(manifest.frame.columns)
     clips = fingerprint(manifest, screen.watch("looking at clips"))
     run = Run.of(config, clips, accelerator)
