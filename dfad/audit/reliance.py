@@ -114,8 +114,8 @@ def _words(
         return f"separates better {when}, by {gain:.3f} in AUROC: {group.noun} disturbs it on these clips{train}"
     if kind == "sensitive":
         return (
-            f"loses no more than chance {when}, {_share(same.share)} of its separation, but {_share(swap.share)} {_DEALT}: "
-            f"nothing shows that it needs {group.noun}, but other values hurt it{train}"
+            f"loses no more than chance {when}, {_share(same.share)} of its separation, but {_share(swap.share)} "
+            f"{_DEALT}: nothing shows that it needs {group.noun}, but other values hurt it{train}"
         )
     if kind == "hurt" and finding.alone.tells:
         return f"{lost}, but no more than chance {_DEALT}, {_share(swap.share)}: the treatment hurts{train} and compare"

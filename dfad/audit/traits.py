@@ -150,10 +150,12 @@ def cutoff(wave: Wave, sample_rate: int) -> float:
         Hz; half the sample rate where nothing is to be heard.
     """
     smooth = _smooth(_spectra(wave, sample_rate).mean(axis=0), sample_rate)
-    step = sample_rate / 2 / (len(smooth) - 1)
+    last = len(smooth) - 1
+    step = sample_rate / 2 / last
     if smooth.max() <= LEAST * step / sample_rate:
         return sample_rate / 2
-    return float(step * np.flatnonzero(smooth >= smooth.max() * 10 ** (CUTOFF_DB / 10))[-1])
+    end = int(np.flatnonzero(smooth >= smooth.max() * 10 ** (CUTOFF_DB / 10))[-1])
+    return sample_rate / 2 if end == last else max(step, end * step - SMOOTH_HZ / 2)  # smoothing blurs the edge
 
 
 def noise_floor(wave: Wave, sample_rate: int) -> Floats:

@@ -152,8 +152,9 @@ def _same_container(clip: Source, to: Neutral, random: Generator) -> Wave:
 
 
 def _other_container(clip: Source, of: Traits, random: Generator) -> Wave:
-    wave = requantised(clip.own, of.bits) if of.bits < BITS else clip.own
-    return fit(wave if of.zeros else requantised(wave, BITS, random), clip.crop)
+    if of.bits < BITS:
+        return fit(requantised(clip.own, of.bits), clip.crop)
+    return clip.heard if of.zeros else fit(requantised(clip.own, BITS, random), clip.crop)
 
 
 def _with_bank(frontend: FrontendKnobs, override: str) -> str:
