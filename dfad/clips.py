@@ -183,7 +183,7 @@ class Manifest:
         sha = hashlib.sha256()
         for name in sorted(self.frame.columns):
             sha.update(f"\x1e{name}\x1e".encode())
-            sha.update("\x1f".join(self.frame[name].astype(str).fillna("")).encode())
+            sha.update("\x1f".join(self.frame[name].astype(str).fillna("").tolist()).encode())
         return sha.hexdigest()
 
     def write(self, path: Path) -> None:

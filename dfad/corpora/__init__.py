@@ -9,7 +9,10 @@ from dfad.corpora.base import CorpusKnobs
 from dfad.corpora.demo import DemoKnobs
 from dfad.corpora.fake_or_real import For2SecKnobs, ForNormKnobs, ForOriginalKnobs, ForRerecKnobs
 from dfad.corpora.folder import FolderKnobs
+from dfad.corpora.in_the_wild import InTheWildKnobs
+from dfad.corpora.mlaad import MlaadKnobs
 from dfad.corpora.table import ManifestKnobs
+from dfad.corpora.wavefake import WaveFakeKnobs
 
 CORPORA: Mapping[str, type[CorpusKnobs]] = {
     "demo": DemoKnobs,
@@ -23,6 +26,9 @@ CORPORA: Mapping[str, type[CorpusKnobs]] = {
     "asvspoof2021_la": Asvspoof2021LaKnobs,
     "asvspoof2021_df": Asvspoof2021DfKnobs,
     "asvspoof5": Asvspoof5Knobs,
+    "in_the_wild": InTheWildKnobs,
+    "wavefake": WaveFakeKnobs,
+    "mlaad": MlaadKnobs,
 }
 
 __all__ = ["CORPORA", "CorpusKnobs"]
