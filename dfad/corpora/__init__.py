@@ -7,8 +7,11 @@ from dfad.corpora.base import CorpusKnobs
 from dfad.corpora.demo import DemoKnobs
 from dfad.corpora.fake_or_real import For2SecKnobs, ForNormKnobs, ForOriginalKnobs, ForRerecKnobs
 from dfad.corpora.folder import FolderKnobs
+from dfad.corpora.in_the_wild import InTheWildKnobs
 from dfad.corpora.mix import MixKnobs, mix_of
+from dfad.corpora.mlaad import MlaadKnobs
 from dfad.corpora.table import ManifestKnobs
+from dfad.corpora.wavefake import WaveFakeKnobs
 
 CORPORA: dict[str, type[CorpusKnobs]] = {
     "demo": DemoKnobs,
@@ -22,6 +25,9 @@ CORPORA: dict[str, type[CorpusKnobs]] = {
     "asvspoof2021_la": Asvspoof2021LaKnobs,
     "asvspoof2021_df": Asvspoof2021DfKnobs,
     "asvspoof5": Asvspoof5Knobs,
+    "in_the_wild": InTheWildKnobs,
+    "wavefake": WaveFakeKnobs,
+    "mlaad": MlaadKnobs,
 }
 CORPORA["mix"] = mix_of(CORPORA)  # of all of these
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -13,14 +13,15 @@ import pandas as pd
 from pydantic import Field
 
 from dfad.clips import Manifest
-from dfad.corpora.base import CorpusKnobs, Progress
-from dfad.corpora.listing import above, files_below, look
+from dfad.corpora.base import Progress
+from dfad.corpora.listing import above, files_in, look
 from dfad.corpora.protocol import Counts, by_utterance, counted, differs, join, read_protocol, unnamed
-from dfad.corpora.signs import recognised
+from dfad.corpora.published import PublishedKnobs
 from dfad.errors import DataError
 from dfad.knobs import Free
 
 DEPTH = 5  # folders below the path in which a copy is looked for
+_OTHERS = r"ASVspoof20(19|21)_(LA|PA|DF).*"
 PATH = "folder in which it lies, with its protocols, there or up to five folders deeper"
 
 
@@ -29,34 +30,34 @@ class Layout:
     """How a corpus lies on disk.
 
     Attributes:
-        home: where it is published.
         columns: of its protocols, as `read_protocol` takes them.
         protocols: each split's protocol; the file name counts.
         published: clips of each split.
+        audio: where it should be, in words.
         folders: names of the folders with the audio.
         inside: pattern for a folder in which these lie, where their own name could be anybody's.
         enrolled: pattern for lists of utterances that are there to enrol speakers, and no clips.
     """
 
-    home: str
     columns: tuple[str, ...]
     protocols: Mapping[str, str]
     published: Counts
+    audio: str
     folders: frozenset[str]
     inside: str = ""
     enrolled: str = r"(?!)"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Place:
-    """What was found of a corpus."""
+    """What was found of a corpus: folders with audio, the protocol of each split, lists that enrol speakers."""
 
-    folders: list[Path] = field(default_factory=list)
-    protocols: dict[str, Path] = field(default_factory=dict)
-    enrolled: list[Path] = field(default_factory=list)
+    folders: list[Path]
+    protocols: dict[str, Path]
+    enrolled: list[Path]
 
 
-class AsvspoofKnobs(CorpusKnobs):
+class AsvspoofKnobs(PublishedKnobs):
     """Options of an ASVspoof corpus."""
 
     layout: ClassVar[Layout]
@@ -69,21 +70,18 @@ class AsvspoofKnobs(CorpusKnobs):
         """
         place = self._place()
         if not place.folders or not place.protocols:
-            raise DataError(self._absent(place))
+            raise self.absent(self._expected(place))
         root = above(place.folders)
         listed = {split: read_protocol(path, self.layout.columns) for split, path in place.protocols.items()}
-        files = by_utterance(
-            [(folder.relative_to(root) / name).as_posix() for folder in place.folders for name in files_below(folder)],
-            root,
-        )
-        known = {utterance for rows in listed.values() for utterance in rows["utterance"]}
-        known.update(utterance for path in place.enrolled for utterance in enrolled(path))
+        files = by_utterance(files_in(place.folders, root), root)
+        known = {name for rows in listed.values() for name in rows["utterance"].tolist()}
+        known.update(name for path in place.enrolled for name in enrolled(path))
         chosen = {split: self.choose(rows, place.protocols[split]) for split, rows in listed.items()}
-        frame, absent = join(chosen, files, where=root, keep=self.on_error == "skip", hint=self._get())
+        frame, absent = join(chosen, files, where=root, keep=self.on_error == "skip", hint=self.get)
         there = set() if frame.empty else set(frame["split"])
         gaps = [self._gap(split, absent, root) for split in self.layout.protocols if split not in there]
         if frame.empty:
-            raise DataError("\n".join(gaps) + f"\n{self._hint()}")
+            raise DataError("\n".join(gaps) + f"\n{self.hint}")
         counts = {split: counted(rows["label"]) for split, rows in listed.items()}  # of protocols, whatever was chosen
         notes = [*gaps, *differs(self.name, counts, self.layout.published), *unnamed(files, known)]
         return Manifest.check(frame, root, source=str(root)).noted(*notes).hinted(self.lacking(gaps))
@@ -99,7 +97,7 @@ class AsvspoofKnobs(CorpusKnobs):
 
     def lacking(self, gaps: list[str]) -> str:
         """What to say where a split has not both classes."""
-        return "\n".join([*gaps, self._hint()]) if gaps else ""
+        return "\n".join([*gaps, self.hint]) if gaps else ""
 
     def split_of(self, file: Path) -> str | None:
         """The split whose protocol a file is, by its name."""
@@ -118,27 +116,26 @@ class AsvspoofKnobs(CorpusKnobs):
             closed=self.layout.folders.__contains__,
             wanted=lambda name: name in names or bool(re.fullmatch(self.layout.enrolled, name)),
         )
-        place = Place(self._own(folders))
+        found: dict[str, Path] = {}
         for file in files:
-            if file.name not in names:
-                place.enrolled.append(file)
-            elif split := self.split_of(file):
-                other = place.protocols.setdefault(split, file)
+            if file.name in names and (split := self.split_of(file)):
+                other = found.setdefault(split, file)
                 if not filecmp.cmp(other, file, shallow=False):
                     raise DataError(f"{other} and {file} say different things of split {split}; remove one of them")
-        return place
+        protocols = {split: found[split] for split in self.layout.protocols if split in found}
+        return Place(self._own(folders), protocols, [file for file in files if file.name not in names])
 
     def _own(self, folders: list[Path]) -> list[Path]:
         """Of folders that may be anybody's, those in a folder of this corpus; or else those in none of a known name."""
         if not self.layout.inside:
             return folders
-        above = {folder: [self.path.absolute().name, *folder.relative_to(self.path).parts] for folder in folders}
+        outer = len(self.path.absolute().parts) - 1
 
         def within(folder: Path, pattern: str) -> bool:
-            return any(re.fullmatch(pattern, part) for part in above[folder])
+            return any(re.fullmatch(pattern, part, re.IGNORECASE) for part in folder.absolute().parts[outer:])
 
         own = [folder for folder in folders if within(folder, self.layout.inside)]
-        return own or [folder for folder in folders if not within(folder, "ASVspoof20.*")]
+        return own or [folder for folder in folders if not within(folder, _OTHERS)]
 
     def _gap(self, split: str, absent: Mapping[str, int], root: Path) -> str:
         """Say why a split is not there."""
@@ -147,25 +144,12 @@ class AsvspoofKnobs(CorpusKnobs):
             why = f"none of its {absent[split]:,} clips lies below {root}"
         return f"{self.name}: split {split} is not there: {why}"
 
-    def _absent(self, place: Place) -> str:
-        if self.path.is_file():
-            return f"{self.path} is a file; unpack it, and give the folder as data.path=…"
-        lacking = []
-        if not place.protocols:
-            lacking.append(f"protocols: {', '.join(self.layout.protocols.values())}")
-        if not place.folders:
-            lacking.append(f"folders with audio: {self._folders()}")
-        there = recognised(self.path, self.name)
-        return f"no {self.name} at {self.path}: found no {', and no '.join(lacking)}{there}\n{self._hint()}"
-
-    def _folders(self) -> str:
-        return ", ".join(sorted(self.layout.folders))
-
-    def _get(self) -> str:
-        return f"get it ({self.layout.home}): dfad prepare {self.name} --root {self.path}"
-
-    def _hint(self) -> str:
-        return f"{self._get()}\nor say where a copy lies: data.path=…"
+    def _expected(self, place: Place) -> str:
+        """What should be there and is not."""
+        protocols = f"protocols ({', '.join(self.layout.protocols.values())})"
+        audio = f"audio ({self.layout.audio})"
+        lacking = [what for what, there in ((protocols, place.protocols), (audio, place.folders)) if not there]
+        return f"{' and '.join(lacking)} below it"
 
 
 def enrolled(path: Path) -> list[str]:

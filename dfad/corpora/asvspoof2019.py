@@ -19,8 +19,8 @@ from dfad.knobs import Free
 class Asvspoof2019LaKnobs(AsvspoofKnobs):
     """Options of ASVspoof 2019 LA."""
 
+    home: ClassVar[str] = "https://datashare.ed.ac.uk/handle/10283/3336"
     layout: ClassVar[Layout] = Layout(
-        home="https://datashare.ed.ac.uk/handle/10283/3336",
         columns=("speaker", "utterance", RESERVED, "attack", "label"),
         protocols={
             "train": "ASVspoof2019.LA.cm.train.trn.txt",
@@ -28,8 +28,9 @@ class Asvspoof2019LaKnobs(AsvspoofKnobs):
             "test": "ASVspoof2019.LA.cm.eval.trl.txt",
         },
         published={"train": (2_580, 22_800), "val": (2_548, 22_296), "test": (7_355, 63_882)},
+        audio="ASVspoof2019_LA_{train,dev,eval}/flac",
         folders=frozenset({"flac"}),
-        inside=r"ASVspoof2019_LA_(train|dev|eval)",
+        inside=r"ASVspoof2019_LA(_\w+)?",
         enrolled=r"ASVspoof2019\.LA\.asv\.\w+\.\w+\.trn\.txt",
     )
     name: Literal["asvspoof2019_la"] = "asvspoof2019_la"

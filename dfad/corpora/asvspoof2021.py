@@ -15,6 +15,7 @@ import pandas as pd
 from pydantic import Field
 
 from dfad.corpora.asvspoof import PATH, AsvspoofKnobs, Layout
+from dfad.corpora.rows import first_line
 from dfad.errors import DataError
 from dfad.knobs import Free
 from dfad.wrong_rows import WrongRows
@@ -27,7 +28,7 @@ LAST = ("attack", "label", "trim", "phase")
 class Asvspoof2021Knobs(AsvspoofKnobs):
     """Options of a task of ASVspoof 2021."""
 
-    utterances: ClassVar[bytes]  # what a line of this task's keys has in it
+    utterances: ClassVar[str]  # what a line of this task's keys has in it
     phase: Literal["eval", "progress", "hidden"] = Field("eval", description="which evaluation clips are meant")
 
     def choose(self, rows: pd.DataFrame, source: Path) -> pd.DataFrame:
@@ -50,25 +51,21 @@ class Asvspoof2021Knobs(AsvspoofKnobs):
 
     def split_of(self, file: Path) -> str | None:
         """The split test for this task's keys; other tasks', and those of speakers, have the same name."""
-        try:
-            with file.open("rb") as lines:
-                begins = lines.readline(200)
-        except OSError as error:
-            raise DataError(f"{file}: {(error.strerror or str(error)).lower()}") from None
-        return "test" if file.parent.name == "CM" and self.utterances in begins else None
+        return "test" if file.parent.name == "CM" and self.utterances in first_line(file) else None
 
 
 class Asvspoof2021LaKnobs(Asvspoof2021Knobs):
     """Options of ASVspoof 2021 LA: the attacks of 2019 through telephone codecs and real transmissions."""
 
-    utterances: ClassVar[bytes] = b" LA_E_"
+    utterances: ClassVar[str] = "LA_E_"
+    home: ClassVar[str] = "https://zenodo.org/records/4837263, keys: https://www.asvspoof.org/index2021.html"
     layout: ClassVar[Layout] = Layout(
-        home="https://zenodo.org/records/4837263, keys: https://www.asvspoof.org/index2021.html",
         columns=(*FIRST, "transmission", *LAST),
         protocols={"test": "LA/CM/trial_metadata.txt"},
         published={"test": (18_452, 163_114)},
+        audio="ASVspoof2021_LA_eval/flac",
         folders=frozenset({"flac"}),
-        inside="ASVspoof2021_LA_eval",
+        inside=r"ASVspoof2021_LA(_eval)?",
     )
     name: Literal["asvspoof2021_la"] = "asvspoof2021_la"
     path: Annotated[Path, Free] = Field(Path("data/asvspoof2021_la"), description=PATH)
@@ -77,14 +74,15 @@ class Asvspoof2021LaKnobs(Asvspoof2021Knobs):
 class Asvspoof2021DfKnobs(Asvspoof2021Knobs):
     """Options of ASVspoof 2021 DF: over a hundred attacks through the codecs of media files."""
 
-    utterances: ClassVar[bytes] = b" DF_E_"
+    utterances: ClassVar[str] = "DF_E_"
+    home: ClassVar[str] = "https://zenodo.org/records/4835108, keys: https://www.asvspoof.org/index2021.html"
     layout: ClassVar[Layout] = Layout(
-        home="https://zenodo.org/records/4835108, keys: https://www.asvspoof.org/index2021.html",
         columns=(*FIRST, "source", *LAST, "vocoder", "task", "team", "gender_pair", "language"),
         protocols={"test": "DF/CM/trial_metadata.txt"},
         published={"test": (22_617, 589_212)},
+        audio="ASVspoof2021_DF_eval/flac",
         folders=frozenset({"flac"}),
-        inside=r"ASVspoof2021_DF_eval\w*",
+        inside=r"ASVspoof2021_DF(_eval\w*)?",
     )
     name: Literal["asvspoof2021_df"] = "asvspoof2021_df"
     path: Annotated[Path, Free] = Field(Path("data/asvspoof2021_df"), description=PATH)

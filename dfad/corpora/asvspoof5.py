@@ -21,8 +21,8 @@ from dfad.knobs import Free
 class Asvspoof5Knobs(AsvspoofKnobs):
     """Options of ASVspoof 5."""
 
+    home: ClassVar[str] = "https://zenodo.org/records/14498691"
     layout: ClassVar[Layout] = Layout(
-        home="https://zenodo.org/records/14498691",
         columns=(
             *("speaker", "utterance", "gender", "codec", "codec_q", "codec_seed"),
             *("attack_tag", "attack", "label", RESERVED),
@@ -33,6 +33,7 @@ class Asvspoof5Knobs(AsvspoofKnobs):
             "test": "ASVspoof5.eval.track_1.tsv",
         },
         published={"train": (18_797, 163_560), "val": (31_334, 109_616), "test": (138_688, 542_086)},
+        audio="flac_T, flac_D, flac_E_eval",
         folders=frozenset({"flac_T", "flac_D", "flac_E_eval"}),
         enrolled=r"ASVspoof5\.\w+\.(track_2\.)?enroll\.\w+",
     )

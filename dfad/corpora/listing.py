@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from dfad.audio import SUFFIXES
@@ -12,7 +12,8 @@ from dfad.errors import DataError
 
 def is_audio(name: str) -> bool:
     """Whether a file is audio by its name; hidden ones, as macOS leaves them, are not."""
-    return f".{name.rpartition('.')[2].lower()}" in SUFFIXES and not name.startswith(".")
+    stem, _, suffix = name.rpartition(".")
+    return bool(stem) and f".{suffix.lower()}" in SUFFIXES and not name.startswith(".")
 
 
 def files_below(folder: Path, wanted: Callable[[str], bool] = is_audio) -> list[str]:
@@ -45,6 +46,15 @@ def files_below(folder: Path, wanted: Callable[[str], bool] = is_audio) -> list[
     if odd := [name for name in found if not name.isascii() and name.encode(errors="ignore").decode() != name]:
         raise DataError(f"{folder}: {len(odd)} file names are not UTF-8, the first: {odd[0]!a}; rename them")
     return sorted(found)
+
+
+def files_in(folders: Iterable[Path], root: Path, wanted: Callable[[str], bool] = is_audio) -> list[str]:
+    """Paths of files below several folders, relative to a root in which these lie; see `files_below`."""
+    found: list[str] = []
+    for folder in folders:
+        prefix = f"{folder.relative_to(root).as_posix()}/"
+        found += [prefix + name for name in files_below(folder, wanted)]
+    return found
 
 
 def look(

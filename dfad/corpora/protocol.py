@@ -50,11 +50,10 @@ def _say_used(column: pd.Series, number: int, errors: WrongRows) -> None:
 
 def say_twice(frame: pd.DataFrame, column: str, errors: WrongRows) -> None:
     """Tell the rows whose value has stood before."""
-    first = frame.index.to_series().groupby(frame[column].to_numpy()).transform("first")
-    errors.add(
-        frame[column].duplicated(),
-        lambda row: f"{frame[column].iloc[row]} stands twice, first in line {first.iloc[row]}",
-    )
+    twice = frame[column].duplicated()
+    if twice.any():
+        lines = {value: line for line, value in reversed(list(frame[column].items()))}
+        errors.add(twice, lambda row: f"{(it := frame[column].iloc[row])} stands twice, first in line {lines[it]}")
 
 
 def by_utterance(files: Sequence[str], where: Path) -> dict[str, str]:
@@ -80,7 +79,7 @@ def join(
     """Give every utterance its file.
 
     Args:
-        protocols: the rows of each split.
+        protocols: the rows of each split; "" where there are none.
         files: path of each utterance, relative to `where`.
         where: the root.
         keep: give an utterance without a file the path that it would have, for the scan to tell, instead of refusing.
@@ -102,9 +101,12 @@ def join(
             continue
         if gone.any():
             names = rows["utterance"][gone]
-            lines.append(f"{gone.sum():,} of {len(rows):,} clips of split {split} have no file, {first(names)}")
-            like = PurePosixPath(path[~gone].iloc[0])
-            path = path.where(~gone, str(like.parent) + "/" + rows["utterance"] + like.suffix)
+            of = f" of split {split}" if split else ""
+            lines.append(f"{gone.sum():,} of {len(rows):,} clips{of} have no file, {first(names)}")
+            like = rows["utterance"][~gone].iloc[0]
+            before = files[like][: files[like].rfind("/") + 1] if "/" not in like else ""
+            after = files[like][len(before) + len(like) :]
+            path = path.where(~gone, before + rows["utterance"] + after)
         joined.append(rows.drop(columns="utterance").assign(path=path, split=split))
     if lines and not keep:
         told = "\n".join(lines)
@@ -131,7 +133,7 @@ def unnamed(files: Mapping[str, str], known: Collection[str], what: str = "proto
 def differs(name: str, found: Counts, published: Counts) -> list[str]:
     """A note on counts that are not the published ones, if there are any."""
     splits = [
-        f"{split} {found[split][0]:,} + {found[split][1]:,} instead of {real:,} + {fake:,}"
+        f"{split} {found[split][0]:,} + {found[split][1]:,} instead of {real:,} + {fake:,}".strip()
         for split, (real, fake) in published.items()
         if split in found and found[split] != (real, fake)
     ]

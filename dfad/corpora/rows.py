@@ -69,6 +69,40 @@ def read_rows(
     return frame
 
 
+def read_texts(path: Path, separator: str) -> dict[str, str]:
+    """Read what was said in each utterance: its name, a separator, the text, and perhaps further versions of it.
+
+    Returns:
+        The text of each utterance as it was written first; quotes are characters like others.
+
+    Raises:
+        DataError: for a file that cannot be read, or lines without a separator.
+    """
+    data, numbers = _lines(path, tidy=False)
+    try:
+        lines = data.decode().split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no text in UTF-8: {error}") from None
+    parts = [line.rstrip("\r").split(separator) for line in lines]
+    errors = WrongRows(pd.Index(numbers, name="line"))
+    errors.add([len(part) == 1 for part in parts], lambda row: f"no {separator!r} in it")
+    errors.raise_from(str(path))
+    return {name.strip(): text.strip() for name, text, *_ in parts}
+
+
+def first_line(path: Path) -> str:
+    """The first line of a file, or as much of it as is not longer than a header.
+
+    Raises:
+        DataError: for a file that cannot be read.
+    """
+    try:
+        with path.open("rb") as lines:
+            return lines.readline(1000).decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    except OSError as error:
+        raise DataError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _lines(path: Path, *, tidy: bool) -> tuple[bytes, Sequence[int] | np.ndarray]:
     """The lines of a file that are not empty, and their numbers.
 
