@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar
 import pandas as pd
 from pydantic import Field
 
-from dfad.clips import Manifest
+from dfad.clips import SPLITS, Manifest
 from dfad.corpora.base import Progress
 from dfad.corpora.listing import above, files_in, look
 from dfad.corpora.protocol import Counts, by_utterance, counted, differs, join, read_protocol, unnamed
@@ -62,6 +62,11 @@ class AsvspoofKnobs(PublishedKnobs):
 
     layout: ClassVar[Layout]
     path: Annotated[Path, Free] = Field(description=PATH)
+
+    @property
+    def published(self) -> dict[str, tuple[int, int]]:
+        """Clips of each official split."""
+        return {split: clips for split, clips in self.layout.published.items() if split in SPLITS}
 
     def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Find protocols and audio below `path` and join them.

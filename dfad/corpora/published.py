@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from dfad.corpora.base import CorpusKnobs
+from dfad.corpora.base import AbsentError, CorpusKnobs
 from dfad.corpora.signs import recognised
 from dfad.errors import DataError
 from dfad.knobs import Free
@@ -28,7 +28,7 @@ class PublishedKnobs(CorpusKnobs):
         if self.path.is_file():
             return DataError(f"{self.path} is a file; unpack it, and give the folder as data.path=…")
         there = recognised(self.path, self.name)
-        return DataError(f"no {self.name} at {self.path}: expected {expected}{there}\n{self.hint}")
+        return AbsentError(f"no {self.name} at {self.path}: expected {expected}{there}\n{self.hint}")
 
     @property
     def get(self) -> str:
