@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from bench import devices, epoch, frozen, memory, scores
+from bench import audit, devices, epoch, frozen, memory, scores
 
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
     "What the framework adds to a step (`python -m bench.devices`)": devices.main,
     "Frozen blocks computed once (`python -m bench.frozen`)": frozen.main,
     "Judging scores (`python -m bench.scores`)": scores.main,
+    "An audit of a corpus (`python -m bench.audit`)": audit.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 
