@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from dfad.audit.features import FEATURES, NOT_HEARD, Feature
 from dfad.audit.measure import NUMBERS, Measured
@@ -15,9 +14,11 @@ from dfad.audit.names import LEAST, name_words
 TITLES = {
     "rate": "sample rate {} Hz",
     "bits": "{} bits per sample",
+    "channels": "{} channels",
     "format": "format {}",
     "name": "“{}” in the file's name",
 }
+WORDS = ("rate", "bits", "channels", "format")  # whose values are looked at one by one
 MOST_VALUES = 20  # of a word, the most frequent ones
 
 
@@ -46,6 +47,11 @@ class Column:
     def word(self) -> str:
         """The value that the clips with a 1 have; "" of a number."""
         return self.name.partition("=")[2]
+
+    @property
+    def shares(self) -> bool:
+        """Whether it is a matter of which share of clips has something."""
+        return bool(self.word) or self.base == "lossy"
 
     @property
     def title(self) -> str:
@@ -80,13 +86,13 @@ def columns(measured: Measured) -> list[Column]:
 def _all(measured: Measured) -> Iterator[Column]:
     numbers = measured.numbers
     for name in NUMBERS:
-        yield Column(name, name, numbers[name].to_numpy(np.float64))
-    bits = [f"{value:g}" if value == value else "" for value in numbers["bits"]]
-    rates = [f"{value:g}" for value in numbers["rate"]]
-    for base, words in (("rate", rates), ("bits", bits), ("format", measured.formats)):
-        words = pd.Series(words)
-        for value, count in words.value_counts().head(MOST_VALUES).items():
-            if value and count >= LEAST:
+        if name not in WORDS or numbers[name].nunique() > 2:  # two values are words
+            yield Column(name, name, numbers[name].to_numpy(np.float64))
+    for base in WORDS:
+        words = measured.formats if base == "format" else numbers[base].map("{:g}".format)
+        found = words.value_counts().head(MOST_VALUES)
+        for value in found.index[::-1]:  # the rarest first: of two that part clips alike it says more
+            if value != "nan" and found[value] >= LEAST:
                 yield Column(f"{base}={value}", base, (words == value).to_numpy(np.float64))
     frame = measured.manifest.frame
     for word, has in name_words(frame["id"], frame["attack"]).items():

@@ -136,7 +136,7 @@ def _rank(finding: Finding) -> tuple[bool, bool, float, float]:
 
 
 def _two_valued(column: Column) -> bool:
-    return bool(column.word) or pd.unique(column.values[~np.isnan(column.values)]).size <= 2
+    return column.shares or pd.unique(column.values[~np.isnan(column.values)]).size <= 2
 
 
 def _look(column: Column, part: Part, level: float) -> Finding | None:
@@ -160,7 +160,7 @@ def _look(column: Column, part: Part, level: float) -> Finding | None:
         auroc, interval, over = 1 - auroc, _turned(interval), _turned(over)
     classes = {label: _quartiles(side, column) for label, side in sides.items()}
     sure = interval.low > 0.5
-    giveaway = sure and auroc < LEAST_AUROC and bool(column.word) and _gives_away(sides, higher)
+    giveaway = sure and auroc < LEAST_AUROC and column.shares and _gives_away(sides, higher)
     return Finding(
         column, part.name, auroc, interval, over, higher, kind, classes,
         {label: len(side) for label, side in sides.items()}, _gap(sides),
@@ -169,7 +169,7 @@ def _look(column: Column, part: Part, level: float) -> Finding | None:
 
 
 def _quartiles(side: np.ndarray, column: Column) -> tuple[float, float, float]:
-    low, middle, high = np.full(3, side.mean()) if column.word else np.quantile(side, (0.25, 0.5, 0.75))
+    low, middle, high = np.full(3, side.mean()) if column.shares else np.quantile(side, (0.25, 0.5, 0.75))
     return float(low), float(middle), float(high)
 
 

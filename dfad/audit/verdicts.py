@@ -56,7 +56,7 @@ def seen(finding: Finding) -> str:
     feature, column = finding.column.feature, finding.column
     who, other = NAMES[finding.higher], NAMES[Label(1 - finding.higher)]
     more, less = finding.classes[finding.higher], finding.classes[Label(1 - finding.higher)]
-    if column.word:
+    if column.shares:
         shares = " of bona fide, ".join(percent(finding.classes[label][1]) for label in (Label.BONA_FIDE, Label.SPOOF))
         return f"{shares} of spoof"
     if finding.kind == "spread":

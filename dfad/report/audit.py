@@ -89,7 +89,7 @@ def _groups(results: Mapping[str, Any]) -> Section:
             it["group"],
             str(it["named"]),
             it["feature"] or "no difference",
-            _where(it["split"]) if it["split"] else "",
+            _unbroken(_where(it["split"])) if it["split"] else "",
             "" if it["auroc"] is None else f"{it['auroc']:.3f}",
         )
         for it in results["groups"]
@@ -129,7 +129,7 @@ def _shortcuts(found: Audit, results: Mapping[str, Any]) -> Iterator[Section]:
 
 def _row(it: Mapping[str, Any]) -> tuple[str, ...]:
     found = "; ".join(filter(None, (it["seen"], it["doubt"])))
-    return it["title"], _where(it["split"]), f"{it['auroc']:.3f}", interval(it["interval"]), found
+    return it["title"], _unbroken(_where(it["split"])), f"{it['auroc']:.3f}", interval(it["interval"]), found
 
 
 def _picture(found: Audit, column: Column) -> bytes:
@@ -144,7 +144,7 @@ def _picture(found: Audit, column: Column) -> bytes:
             words = "the same for all, or known of one class only"
         sides = values[part.labels == Label.SPOOF], values[part.labels == Label.BONA_FIDE]
         panels.append(Panel(f"{_where(part.name)}: {words}", sides))
-    if column.word:
+    if column.shares:
         return png(shares(panels))
     return png(distributions(panels, f"{column.feature.meaning},{column.feature.unit}".removesuffix(",")))
 
@@ -228,8 +228,9 @@ def _everything(found: Audit, results: Mapping[str, Any]) -> Section:
 
 
 def _cell(it: Mapping[str, Any]) -> str:
-    who = "spoof" if it["higher"] == str(Label.SPOOF) else "bona\N{NO-BREAK SPACE}fide"
-    return f"{it['auroc']:.2f} {who}{' ±' if it['kind'] == 'spread' else ''}{' *' if it['named'] else ''}"
+    who = "spoof" if it["higher"] == str(Label.SPOOF) else "bona fide"
+    spread, named = " ±" if it["kind"] == "spread" else "", " *" if it["named"] else ""
+    return _unbroken(f"{it['auroc']:.2f} {who}{spread}{named}")
 
 
 def _skipped(results: Mapping[str, Any]) -> Iterator[Section]:
@@ -251,4 +252,9 @@ def _read() -> Section:
 
 
 def _where(split: str) -> str:
-    return "all\N{NO-BREAK SPACE}clips" if split == "all" else split
+    return "all clips" if split == "all" else split
+
+
+def _unbroken(text: str) -> str:
+    """Text that stays on one line."""
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
