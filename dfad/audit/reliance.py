@@ -64,10 +64,10 @@ def clue(alone: Alone) -> str:
 
 def _kind(found: Intervened, finding: Finding, frontend: FrontendKnobs) -> str:
     same, swap = finding.same, finding.swap
-    if not found.separates:
-        return "open"
     if finding.group == "level" and frontend.level != "none" and not same.loses and not swap.loses:
         return "blind"
+    if not found.separates:
+        return "open"
     if _costs(same) and swap.loses and finding.alone.tells:
         return "learnt"
     if _costs(same):
@@ -99,7 +99,6 @@ def _words(
     if kind == "open":
         return f"does not separate these clips by more than chance ({_area(found.clean['auroc'])}): nothing to lose"
     when = f"when every clip {group.words(neutral)}"
-    lost = f"loses {_share(same.share)} of its separation {when}"
     if kind == "blind":
         how = {"rms": "RMS", "peak": "peak"}[frontend.level]
         return f"cannot use the level: the frontend scales every clip to one {how} (frontend.level={frontend.level})"
@@ -108,7 +107,7 @@ def _words(
     if kind == "none":
         few = "next to nothing" if same.loses or same.gains else "no more than chance"
         return f"loses {few} {when}: {_share(same.share)} of its separation"
-    train = f"; train with {remedy}"
+    lost, train = f"loses {_share(same.share)} of its separation {when}", f"; train with {remedy}"
     if kind == "disturbed":
         gain = same.changes["auroc"].value
         return f"separates better {when}, by {gain:.3f} in AUROC: {group.noun} disturbs it on these clips{train}"
