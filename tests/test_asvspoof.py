@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from dfad.clips import Manifest
 from dfad.corpora import CORPORA
 from dfad.errors import DataError
+from dfad.training.runs import Run
+from dfad.training.scoring import SILENT, usable_clips
 from tests import stand_ins
 from tests.conftest import SMALL
 
@@ -377,6 +380,27 @@ def test_counts_that_differ_from_published_ones_are_noted(tmp_path: Path) -> Non
 # training and evaluation
 
 
+def test_damaged_and_missing_files_are_skipped_counted_and_named(tmp_path: Path) -> None:
+    root = build("asvspoof5", tmp_path, make=stand_ins.sound)
+    (root / AUDIO["asvspoof5"].format(1)).write_bytes(b"no sound")
+    (root / AUDIO["asvspoof5"].format(2)).unlink()
+    values = {"name": "asvspoof5", "path": str(root), "on_error": "skip", "max_bad_fraction": 0.1}
+    told: list[str] = []
+    screen = replace(SILENT, say=told.append)
+    knobs = CORPORA["asvspoof5"].read(values)
+    usable = usable_clips(knobs.manifest(), knobs, Run(tmp_path / "run"), screen)
+    assert len(usable) == 25
+    assert told == [f"skipped 2 of 27 clips, named in {tmp_path / 'run'}/manifest.json"]
+    skipped = json.loads((tmp_path / "run" / "manifest.json").read_text())["skipped"]
+    assert [(name, word in skipped[name]) for name, word in zip(skipped, ("decoded", "no such file"), strict=True)] == [
+        ("flac_D/D_0000000001.flac", True),
+        ("flac_D/D_0000000002.flac", True),
+    ]
+    fewer = CORPORA["asvspoof5"].read({**values, "max_bad_fraction": 0.01})
+    with pytest.raises(DataError, match=r"2 of 27 clips cannot be used[^$]*data\.max_bad_fraction=0\.01"):
+        usable_clips(fewer.manifest(), fewer, Run(tmp_path / "other"), screen)
+
+
 def test_what_has_evaluation_clips_only_is_not_trained_on(
     tmp_path: Path, refusal: Callable[..., tuple[int, str]]
 ) -> None:
@@ -388,6 +412,7 @@ def test_what_has_evaluation_clips_only_is_not_trained_on(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_2019_is_trained_on_and_2021_evaluated(
     tmp_path: Path, dfad: Callable[..., Any], refusal: Callable[..., tuple[int, str]]
 ) -> None:
