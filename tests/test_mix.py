@@ -19,7 +19,7 @@ from dfad.clips import Manifest
 from dfad.commands.door import as_addition, with_options_in_lists
 from dfad.commands.eval import run as eval_command
 from dfad.corpora import CORPORA, MixKnobs
-from dfad.corpora.mix import joined
+from dfad.corpora.mix import united
 from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.errors import ConfigError, DataError
 from dfad.metrics import eer
@@ -157,7 +157,7 @@ def test_names_and_weights_are_in_the_name_of_a_run_and_paths_are_not() -> None:
 
 def test_ids_begin_with_the_part_and_clips_lie_where_they_lay(tmp_path: Path) -> None:
     parts = {"a": manifest(tmp_path / "one", ("careful",)), "b": manifest(tmp_path / "two")}
-    whole = joined(parts)
+    whole = united(parts)
     assert list(whole.ids) == [f"{part}/{id_}" for part in "ab" for id_ in parts[part].ids]
     assert [whole.path(row) for row in range(8)] == [parts[part].path(row) for part in "ab" for row in range(4)]
     assert whole.frame["corpus"].tolist() == ["a"] * 4 + ["b"] * 4
@@ -180,7 +180,7 @@ def test_columns_are_united_and_missing_cells_are_empty(tmp_path: Path) -> None:
         both=[1, 2, 3, 4],
     )
     two = manifest(tmp_path / "2", codec=pd.Categorical(["mp3", None, "ogg", "mp3"]), both=[5, 6, 7, 8], corpus="x")
-    frame = joined({"a": one, "b": two}).frame
+    frame = united({"a": one, "b": two}).frame
     assert frame["language"].tolist() == ["de", "en", "", "fr", "", "", "", ""]
     assert frame["codec"].tolist() == ["", "", "", "", "mp3", "", "ogg", "mp3"]
     assert frame["take"].tolist() == ["1", "2", "3", "4", "", "", "", ""]
@@ -189,7 +189,7 @@ def test_columns_are_united_and_missing_cells_are_empty(tmp_path: Path) -> None:
     assert frame["corpus"].tolist() == ["a"] * 4 + ["b"] * 4
     assert frame["subcorpus"].tolist() == [""] * 4 + ["x"] * 4
     with pytest.raises(DataError, match=r"data\.parts\.b: it has the columns corpus and subcorpus"):
-        joined({"a": one, "b": manifest(tmp_path / "2", corpus="x", subcorpus="y")})
+        united({"a": one, "b": manifest(tmp_path / "2", corpus="x", subcorpus="y")})
 
 
 def test_a_file_may_be_in_one_part_only(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_a_file_may_be_in_one_part_only(tmp_path: Path) -> None:
     inside = manifest(tmp_path / "x")
     inside = Manifest(inside.frame.assign(id=inside.frame["id"].str.replace("x/", "y/")), tmp_path / "x")
     with pytest.raises(DataError, match=r"2 files are in two parts, the first: .*link/x/r\.wav\n.*tested on"):
-        joined({"a": inside, "b": manifest(tmp_path / "link")})
-    joined({"a": manifest(tmp_path / "x"), "b": manifest(tmp_path / "xy")})
+        united({"a": inside, "b": manifest(tmp_path / "link")})
+    united({"a": manifest(tmp_path / "x"), "b": manifest(tmp_path / "xy")})
 
 
 def test_the_order_of_parts_does_not_matter_and_a_part_may_have_a_split_of_its_own_or_none(corpora: Path) -> None:

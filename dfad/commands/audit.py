@@ -20,7 +20,7 @@ from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.errors import ConfigError, DataError, GateError, did_you_mean
 from dfad.metrics.bootstrap import untold
 
-GIVEN_BY_PATH = ("manifest", "folder")  # corpora that have no name of their own
+GIVEN_BY_PATH = ("manifest", "folder", "mix")  # corpora that a name alone does not give
 SHOWN = 16  # features; all of them stand in the report and in the JSON
 STOPPED = "nothing is written; type the same command again"
 
@@ -34,7 +34,13 @@ def main() -> None:
 
 @app.command()
 def command(
-    corpus: Annotated[str, typer.Argument(help="a manifest (CSV, Parquet), a folder of clips, or a corpus by name")],
+    corpus: Annotated[
+        str | None, typer.Argument(help="a manifest (CSV, Parquet), a folder of clips, or a corpus by name")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="a trained detector instead: which of these it relies on")
+    ] = None,
+    split: Annotated[str, typer.Option(metavar="SPLIT", help="with --run: test, val, train or all")] = "test",
     root: Annotated[
         Path | None, typer.Option(metavar="DIR", help="of the corpus; of the paths in a manifest: its own folder")
     ] = None,
@@ -52,7 +58,15 @@ def command(
     A feature is named if it tells the classes apart by more than chance, with an AUROC of 0.6 or more, or if it is a
     word, such as a format, that one class has five times as often. A small model on all of them shows how far a
     detector gets without listening, on a random split and on other speakers, sources or pages.
+
+    With --run, a detector's own clips are scored as they are and with one nuisance neutralised at a time: what its
+    separation loses, it owed to that nuisance. It writes to RUN/audit, or to --out.
     """
+    if run:
+        _audit_run(run, out, split, corpus=corpus, others=(root, group, fail_above, as_json or None))
+        return
+    if corpus is None:
+        raise ConfigError(f"what shall be audited? dfad audit clips.csv, a folder, or one of {', '.join(_names())}")
     if out and out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: that is a file; give a folder")
     knobs = _corpus(corpus, root)
@@ -84,10 +98,25 @@ def command(
         _hold(results, fail_above)
 
 
+def _audit_run(run: Path, out: Path | None, split: str, *, corpus: str | None, others: tuple[object, ...]) -> None:
+    """Audit a detector; what belongs to the audit of a corpus is refused."""
+    if corpus is not None:
+        raise ConfigError(f"--run audits a detector on its own clips: leave out {corpus}, or --run")
+    if any(other is not None for other in others):
+        raise ConfigError("--root, --group, --fail-above and --json are for a corpus; leave them out with --run")
+    from dfad.commands.audit_run import audit_run
+
+    audit_run(run, out=out or run / "audit", split=split)
+
+
+def _names() -> list[str]:
+    return [name for name in CORPORA if name not in GIVEN_BY_PATH]
+
+
 def _corpus(word: str, root: Path | None) -> CorpusKnobs:
     """The corpus that a word means: a name, a file or a folder."""
     path = Path(word)
-    names = [name for name in CORPORA if name not in GIVEN_BY_PATH]
+    names = _names()
     if word in names:
         return CORPORA[word].read({"name": word} | ({"path": str(root)} if root else {}))
     if path.is_dir():

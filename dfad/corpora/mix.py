@@ -81,7 +81,7 @@ class MixKnobs(CorpusKnobs):
 
     def read_clips(self, progress: Progress | None = None) -> Manifest:
         """Read all parts, in the order of their names."""
-        return joined({part: self._read(part, progress) for part in sorted(self.parts)})
+        return united({part: self._read(part, progress) for part in sorted(self.parts)})
 
     def amounts(self, clips: Mapping[str, int]) -> dict[str, float]:
         """How much of an epoch each part gets, against the others, from its clips of training."""
@@ -103,7 +103,7 @@ def mix_of(corpora: Mapping[str, type[CorpusKnobs]]) -> type[MixKnobs]:
     return create_model("MixKnobs", __base__=MixKnobs, parts=(dict[str, Annotated[CorpusKnobs, Named(parts)]], about))
 
 
-def joined(parts: Mapping[str, Manifest]) -> Manifest:
+def united(parts: Mapping[str, Manifest]) -> Manifest:
     """Put manifests together: ids begin with the part's name, which is the column `corpus`; other columns are united.
 
     Cells of a column that a part does not have are empty. A column of numbers stays one if all parts have it, or if its
