@@ -132,7 +132,10 @@ def test_folders_and_corpora_by_name(
         (("CLEAN", "--group", "speeker"), 2, "did you mean 'speaker'?"),
         (("CLEAN", "--fail-above", "0.2"), 2, "Invalid value"),
         (("CLEAN", "--root", "."), 3, "a whole class among them"),
-        ((), 2, "Missing argument"),
+        ((), 2, "what shall be audited? dfad audit clips.csv"),
+        (("CLEAN", "--run", "runs/x"), 2, "leave out"),
+        (("--run", "runs/x", "--fail-above", "0.6"), 2, "are for a corpus; leave them out with --run"),
+        (("--run", "runs/x"), 2, "no run folder at runs/x"),
         (("one.csv",), 3, "2 bona-fide and 0 spoof clips"),
     ],
 )
@@ -143,6 +146,14 @@ def test_wrong_words(
     found, _, err = audit(*(clean if word == "CLEAN" else word for word in words))
     assert found == code, err
     assert answer in re.sub(r"\s+", " ", err)
+
+
+def test_of_a_run_the_detector_is_audited(audit: Called, trained: Path) -> None:
+    code, out, err = audit("--run", trained, "--split", "val")
+    assert code == 0, err
+    assert "level: cannot be heard" in re.sub(r"\s+", " ", out)
+    assert json.loads((trained / "audit" / "audit_run.json").read_text())["split"] == "val"
+    assert "<html" in (trained / "audit" / "report.html").read_text()
 
 
 def test_markup_in_names_is_text(audit: Called, clean: Path, tmp_path: Path) -> None:
