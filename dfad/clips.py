@@ -122,6 +122,10 @@ class Manifest:
         """The same clips, and what to type where a split lacks a class."""
         return self._with(hint=hint)
 
+    def having(self, frame: pd.DataFrame) -> Manifest:
+        """The same corpus with another table: some of its clips, or more columns."""
+        return self._with(frame=frame)
+
     def _with(self, **changes: Any) -> Manifest:
         parts: dict[str, Any] = {"frame": self.frame, "root": self.root, "notes": self._notes}
         return Manifest(**{**parts, "dealing": self.dealing, "hint": self.hint, **changes})

@@ -305,17 +305,6 @@ def test_what_nobody_gives_without_being_asked_is_told_before_the_rest_is_downlo
     assert asked(servers) == [0, 1, 1]
 
 
-def test_a_corpus_without_a_reader_is_brought_all_the_same(
-    servers: dict[str, Served], prepare: Prepare, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delitem(CORPORA, "stand_in")  # type: ignore[attr-defined]
-    code, said = prepare("stand_in")
-    assert code == 0, said
-    assert "no reader for stand_in yet" in said
-    assert clips(tmp_path / "data" / "stand_in") == CLIPS
-    assert "stand_in" in prepare()[1]
-
-
 @pytest.mark.parametrize("corpus", SOURCES)
 def test_the_table_is_of_one_piece(corpus: str) -> None:
     source = SOURCES[corpus]

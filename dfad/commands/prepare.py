@@ -49,9 +49,8 @@ def main() -> None:
 
 
 def known() -> list[str]:
-    """The corpora that can be prepared: those that lie somewhere, and those that dfad can bring."""
-    read = [name for name, knobs in CORPORA.items() if "path" in knobs.model_fields]
-    return [*read, *(name for name in SOURCES if name not in read)]
+    """The corpora that can be prepared: those that lie somewhere."""
+    return [name for name, knobs in CORPORA.items() if "path" in knobs.model_fields]
 
 
 def listing() -> str:
@@ -89,12 +88,12 @@ def prepare(
             return
         if corpus not in known():
             raise ConfigError(f"no corpus {corpus!r} to prepare; {did_you_mean(corpus, known())}")
-        knobs = _knobs(corpus, root) if corpus in CORPORA else None
+        knobs = _knobs(corpus, root)
         if corpus in SOURCES:
             bring(
                 corpus,
-                knobs.path if knobs else root or Path("data") / corpus,
-                read=knobs.manifest if knobs else None,
+                knobs.path,
+                read=knobs.manifest,
                 given=archive or [],
                 tell=Tell(_say, _note, _bar),
                 download=download,
@@ -103,9 +102,6 @@ def prepare(
             )
         elif archive or ca_file or keep_archive:
             raise ConfigError(f"{corpus} is not downloaded; leave out --archive, --ca-file and --keep-archive")
-        if knobs is None:
-            _note(f"dfad has no reader for {corpus} yet, so nothing was verified")
-            return
         _verify(knobs, out, leave_out, f"--root {root}" if root else "")
 
     sys.exit(guarded(work, stopped="the same command goes on where it was"))

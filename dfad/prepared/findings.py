@@ -138,7 +138,7 @@ def findings(manifest: Manifest, facts: pd.DataFrame, published: Counts) -> Find
     measured = measured.astype({"sample_rate": np.int32, "channels": np.int32, "bytes": np.int64})
     kept = frame[~bad]
     columns = {str(name): values.array for name, values in measured.items()}
-    result = Manifest(kept.assign(**columns), manifest.root, manifest.notes)
+    result = manifest.having(kept.assign(**columns))
     if bad.any():
         result = result.noted(f"{bad.sum():,} of {len(frame):,} clips are left out, as they cannot be used")
     speaker = kept["speaker"].where(~kept["speaker"].str.strip().str.lower().isin(UNKNOWN_SPEAKERS), "")
