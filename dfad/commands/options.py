@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from dfad.commands.guard import guarded
@@ -41,7 +42,7 @@ def show(words: list[str]) -> None:
         for heading in ("default", "takes", "meaning"):
             table.add_column(heading, overflow="fold")
         for row in tables[name]:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         console.print(table, "")
 
 
