@@ -253,6 +253,8 @@ def test_the_page_in_a_browser(width: int, planted: Path, audited: Audited, tmp_
     [
         ({"split": "tset"}, ConfigError, "split 'tset': choose from: test, val, train, all"),
         ({"groups": ["levle"]}, ConfigError, "no group 'levle'; did you mean 'level'?"),
+        ({"swaps": 0}, ConfigError, "at least 1 of each is needed"),
+        ({"resamples": 0}, ConfigError, "at least 1 of each is needed"),
         ({"groups": []}, ConfigError, "no group to treat; choose from: timing, level"),
     ],
 )
