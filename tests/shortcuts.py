@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import torch
 from scipy import signal
 
 from dfad.corpora.voices import SAMPLE_RATE, draw_voice, utter
+from dfad.effects.vocoders import griffin_lim
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train
 from dfad.training.scoring import SILENT
@@ -49,14 +51,21 @@ def _container(wave: np.ndarray, spoof: bool, random: np.random.Generator) -> np
     return np.rint(wave * 128) / 128 if spoof else wave
 
 
+def _vocoder(wave: np.ndarray, spoof: bool, random: np.random.Generator) -> np.ndarray:
+    if not spoof:
+        return wave
+    copy = griffin_lim(torch.from_numpy(wave.astype(np.float32))[None], SAMPLE_RATE, int(random.integers(2**31)))
+    return copy[0].numpy().astype(np.float64)
+
+
 PLANTS: Mapping[str, Plant] = {
-    "none": lambda wave, spoof, random: wave,
     "level": _level,
     "timing": _timing,
     "dc": _dc,
     "band": _band,
     "noise": _noise,
     "container": _container,
+    "vocoder": _vocoder,  # no shortcut: evidence
 }
 
 

@@ -72,7 +72,8 @@ def test_a_band_is_cut_at_80_db() -> None:
 def test_cut_offs_are_then_the_same(seed: int) -> None:
     found = band_limited(clip(seed), RATE, 3000.0)
     assert cutoff(found, RATE) == pytest.approx(3000, abs=200)
-    assert band_limited(found, RATE, 3000.0) == pytest.approx(found, abs=float(2e-3 * np.abs(found).max()))
+    again = band_limited(found, RATE, 3000.0)
+    assert np.std(again - found) < 0.03 * np.std(found)  # what lies within the slope is halved once more
 
 
 def test_a_narrower_clip_stays_as_it_is() -> None:

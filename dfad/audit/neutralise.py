@@ -1,8 +1,8 @@
 """Give a clip another timing, level, DC, band, noise floor or container, and leave everything else as it is.
 
 Pure functions on samples at the detector's sample rate; what is drawn comes from the generator that is given. Each does
-(nearly) nothing to a clip that has the wanted value already. Three of them can only take away: what lies above a lower
-cut-off, below a higher noise floor or behind a shorter length is gone, and nothing brings it back.
+(nearly) nothing to a clip that has the wanted value already. Some can only take away: what lies above a lower cut-off,
+below a louder noise floor or a coarser step, or behind a shorter length is gone, and nothing brings it back.
 """
 
 from __future__ import annotations

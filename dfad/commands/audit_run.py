@@ -66,11 +66,11 @@ def audit_run(
         What `audit_run.json` holds.
 
     Raises:
-        ConfigError: for a split or a group that there is not.
+        ConfigError: for a split or a group that there is not, or none to deal or to draw.
         RunError: for a folder that is no finished run.
         DataError: if its corpus is gone or another, or its audio cannot be used.
     """
-    _require(split, groups)
+    _require(split, groups, swaps, resamples)
     place = Run(run)
     config = _config(place)
     manifest, skipped = _manifest(place, config)
@@ -127,8 +127,10 @@ def audit_run(
     return results
 
 
-def _require(split: str, groups: Sequence[str]) -> None:
-    """Refuse names that there are not."""
+def _require(split: str, groups: Sequence[str], swaps: int, resamples: int) -> None:
+    """Refuse names that there are not, and numbers with which nothing can be told."""
+    if min(swaps, resamples) < 1:
+        raise ConfigError(f"{swaps} dealt values and {resamples} resamples: at least 1 of each is needed")
     if split not in (*SPLITS, "all"):
         raise ConfigError(f"split {split!r}: choose from: test, val, train, all")
     if not groups:
