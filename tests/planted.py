@@ -110,6 +110,8 @@ PLANTS: dict[str, list[dict[str, object]]] = {  # by group, ways to plant a shor
         {"store": lambda label: {"subtype": "PCM_24"} if label == "fake" else {}},
         {"store": lambda label: {"format": "FLAC"} if label == "fake" else {}},
         {"store": lambda label: {"rate": 24000} if label == "fake" else {}},
+        {"store": lambda label: {"format": "MP3", "subtype": "MPEG_LAYER_III"} if label == "fake" else {}},
+        {"store": lambda label: {"rate": 8000} if label == "fake" else {}},
         {"store": lambda label: {"subtype": "FLOAT"} if label == "fake" else {}},
     ],
 }

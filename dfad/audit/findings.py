@@ -20,6 +20,7 @@ from dfad.scores import ScoreTable
 
 CONFIDENCE = 0.95  # that all intervals of an audit hold at once (Bonferroni)
 LEAST_AUROC = 0.6  # of a shortcut
+FEW = 50  # clips of a class: an AUROC of 0.7 is then still within what chance gives
 LEAST_RATIO, LEAST_CLIPS = 5.0, 10  # of a giveaway: so much more frequent in one class, and so many clips
 ALL = "all"
 
@@ -93,6 +94,8 @@ def parts_of(manifest: Manifest, group: str | None) -> tuple[list[Part], list[st
         if not 0 < labels.sum() < len(labels):
             notes.append(f"{name}: one class only ({len(labels)} clips), so nothing there tells the classes apart")
             continue
+        if (fewer := min(np.bincount(labels))) < FEW:
+            notes.append(f"{name}: {fewer} clips in the class that has fewer, so only strong shortcuts can be named")
         parts.append(Part(name, rows, labels, unit_of(ScoreTable(manifest.frame.iloc[rows]), group)))
     return parts, notes
 

@@ -53,14 +53,17 @@ def command(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="all of it, unrounded")] = False,
 ) -> None:
-    """Find shortcuts: timing, level, band and container of the clips, each held against the labels, split by split.
+    """Find shortcuts in timing, level, band and container of the clips.
 
-    A feature is named if it tells the classes apart by more than chance, with an AUROC of 0.6 or more, or if it is a
-    word, such as a format, that one class has five times as often. A small model on all of them shows how far a
-    detector gets without listening, on a random split and on other speakers, sources or pages.
+    A feature is named if it tells the classes apart by more than chance, with
+    an AUROC of 0.6 or more, or if it is a word, such as a format, that one
+    class has five times as often. A small model on all of them shows how far a
+    detector gets without listening: on a random split, and on other speakers,
+    sources or pages.
 
-    With --run, a detector's own clips are scored as they are and with one nuisance neutralised at a time: what its
-    separation loses, it owed to that nuisance. It writes to RUN/audit, or to --out.
+    With --run, a detector's own clips are scored as they are and with one
+    nuisance neutralised at a time: what its separation loses, it owed to that
+    nuisance. It writes to RUN/audit, or to --out.
     """
     if run:
         _audit_run(run, out, split, corpus=corpus, others=(root, group, fail_above, as_json or None))
