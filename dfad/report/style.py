@@ -79,7 +79,7 @@ def safe(text: str, longest: int = 60) -> str:
     if len(text) > longest:  # the end of a path says more than its middle
         head = longest // 3
         text = f"{text[:head]}…{text[len(text) - (longest - head - 1) :]}"
-    glyphs = _glyphs()
+    glyphs, text = _glyphs(), text.replace("\xa0", " ")  # a blank that keeps a line together is still a blank
     drawn = "".join(letter if ord(letter) in glyphs and letter.isprintable() else "?" for letter in text)
     return (" " if drawn.startswith("_") else "") + drawn.replace("$", r"\$")
 
