@@ -13,8 +13,8 @@ from typing import Literal
 Group = Literal["timing", "level", "band", "container"]
 GROUPS: Mapping[Group, str] = {
     "timing": "how long clips are, and where they are silent",
-    "level": "how loud they are, clipped, offset or gated",
-    "band": "which frequencies they fill, and how much noise there is below the speech",
+    "level": "how loud clips are, and clipping, offset and gating",
+    "band": "which frequencies clips fill, and how much noise lies below the speech",
     "container": "how files are stored and named: not heard itself, but the traces of it are",
 }
 

@@ -53,7 +53,7 @@ def distributions(panels: Sequence[Panel], unit: str) -> Figure:
     for axes in grid:
         axes.set_yscale("function", functions=(np.sqrt, np.square))  # so that what few clips have is seen
         axes.set_ylim(0, top)
-        axes.set_yticks([tick for tick in _TICKS if tick <= top])
+        axes.set_yticks([tick for tick in _TICKS if tick <= top and not 0 < tick < top / 40])
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
     grid[0].set_xlim(edges[0], edges[-1])
     grid[-1].set_xlabel(safe(unit, 90), fontsize=10, color=INK)
