@@ -57,7 +57,7 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_shortcut_is_shown_written_and_fails_the_gate(audit: Called, louder: Path, tmp_path: Path) -> None:
     code, out, err = audit(louder, "--out", "found", "--fail-above", 0.6)
     assert code == 4
-    assert re.search(r"error \d features tell the classes apart with an AUROC above 0.6, the worst", err)
+    assert re.search(r"error features that tell the classes apart with an AUROC above 0.6: \d, the worst", err)
     for words in ("bona fide is louder: median", "dfad train … frontend.level=rms", "skipped clip0007.wav:", "EER of"):
         assert words in out, words
     assert all(len(line) <= 100 for line in out.splitlines() if line.startswith(" "))  # the table
@@ -68,7 +68,7 @@ def test_a_shortcut_is_shown_written_and_fails_the_gate(audit: Called, louder: P
     assert found["groups"][0]["group"] == "level"
     assert list(found["skipped"]) == ["clip0007.wav"]
     assert sum(sum(count.values()) for count in found["clips"].values()) == 99
-    assert any("1 clips cannot be decoded" in note for note in found["notes"])
+    assert any("1 of 100 clips cannot be decoded" in note for note in found["notes"])
     page = (tmp_path / "found" / "report.html").read_text()
     for words in ("Shortcuts: level", "bona fide is louder", "How to read this page", "clip0007.wav", "data:image/png"):
         assert words in page, words

@@ -191,4 +191,4 @@ def _gap(sides: Mapping[Label, np.ndarray]) -> float:
     """Between the medians, in interquartile ranges."""
     low, middle, high = np.array([np.quantile(side, (0.25, 0.5, 0.75)) for side in sides.values()]).T
     apart, width = abs(float(middle[1] - middle[0])), float((high - low).mean())
-    return 0.0 if apart == 0 else inf if width == 0 or isnan(width) else apart / width
+    return 0.0 if apart == 0 else inf if width == 0 else apart / width

@@ -72,11 +72,12 @@ class Trial:
 
 
 def groupings(manifest: Manifest, column: str | None) -> list[Grouping]:
-    """The columns by which clips can be kept together, the one with the fewest groups first.
+    """The columns by which clips can be kept together: the one with the fewest groups first, as it is the hardest.
 
     Args:
         manifest: the clips.
-        column: the only one to take; None: speaker, source and page, where most clips of either class have one.
+        column: the only one to take; None: speaker, source and page, where most clips of either class have one. One
+            with a single group in a class comes last, as it leaves nothing to train on.
 
     Raises:
         ConfigError: for a column that there is not.
@@ -97,7 +98,7 @@ def groupings(manifest: Manifest, column: str | None) -> list[Grouping]:
         either = len(sides[0] | sides[1])
         shared = len(sides[0] & sides[1]) / either if either else 0.0
         found.append(Grouping(name, codes, min(len(set(codes[side])) for side in (real, ~real)), shared))
-    return sorted(found, key=lambda grouping: grouping.count)
+    return sorted(found, key=lambda grouping: (grouping.count < 2, grouping.count))
 
 
 def trials(
@@ -120,17 +121,20 @@ def trials(
     alone = [name for name in GROUPS if any(column.feature.group == name for column in columns)]
     ways = [(EVERYTHING, how) for how in (None, *groups)]
     ways += [(name, how) for name in alone for how in (None, *groups[:1])]
+    unit = Unit(groups[-1].name, groups[-1].codes, groups[-1].count) if groups else Unit("clip", None, 0)
     found = []
     for done, (features, grouping) in enumerate(ways, start=1):
-        chosen = [column for column in columns if features in (EVERYTHING, column.feature.group)]
-        table = np.stack([column.values[rows] for column in chosen], axis=1).astype(np.float32)
-        found.append(_cross_validated(manifest, table, features, grouping))
+        table = _table([column for column in columns if features in (EVERYTHING, column.feature.group)], rows)
+        found.append(_cross_validated(manifest, table, features, grouping, unit))
         progress(done, len(ways) + 1)
-    table = np.stack([column.values[rows] for column in columns], axis=1).astype(np.float32)
-    if (trial := _train_test(manifest, table)) is not None:
+    if (trial := _train_test(manifest, _table(columns, rows), unit)) is not None:
         found.append(trial)
     progress(len(ways) + 1, len(ways) + 1)
     return found
+
+
+def _table(columns: Sequence[Column], rows: np.ndarray) -> np.ndarray:
+    return np.stack([column.values[rows] for column in columns], axis=1).astype(np.float32)
 
 
 def _drawn(manifest: Manifest) -> np.ndarray:
@@ -141,7 +145,9 @@ def _drawn(manifest: Manifest) -> np.ndarray:
     return np.sort(np.random.default_rng(SEED).choice(rows, MOST_CLIPS, replace=False))
 
 
-def _cross_validated(manifest: Manifest, table: np.ndarray, features: str, grouping: Grouping | None) -> Trial:
+def _cross_validated(
+    manifest: Manifest, table: np.ndarray, features: str, grouping: Grouping | None, unit: Unit
+) -> Trial:
     """Scores of every clip by a model that had none of its fold."""
     labels = manifest.labels.astype(np.int64)
     name = grouping.name if grouping else RANDOM
@@ -160,18 +166,19 @@ def _cross_validated(manifest: Manifest, table: np.ndarray, features: str, group
         if 0 < labels[seen].sum() < len(seen):
             scores[unseen] = _scores(table[seen], labels[seen], table[unseen])
     tested = np.flatnonzero(~np.isnan(scores))
-    unit = Unit("clip", None, 0) if grouping is None else Unit(name, grouping.codes, grouping.count)
+    if grouping is not None:
+        unit = Unit(name, grouping.codes, grouping.count)
     return _judged(name, features, manifest, tested, scores[tested], unit)
 
 
-def _train_test(manifest: Manifest, table: np.ndarray) -> Trial | None:
+def _train_test(manifest: Manifest, table: np.ndarray, unit: Unit) -> Trial | None:
     """Trained on the training split and tested on the test split; None where there are none, or dealt at random."""
     train, test = manifest.rows("train"), manifest.rows("test")
     labels = manifest.labels.astype(np.int64)
     if manifest.dealing or not all(0 < labels[rows].sum() < len(rows) for rows in (train, test)):
         return None
     scores = _scores(table[train], labels[train], table[test])
-    return _judged(TRAIN_TEST, EVERYTHING, manifest, test, scores, Unit("clip", None, 0))
+    return _judged(TRAIN_TEST, EVERYTHING, manifest, test, scores, unit)
 
 
 def _scores(seen: np.ndarray, labels: np.ndarray, unseen: np.ndarray) -> np.ndarray:

@@ -101,7 +101,8 @@ def audit(
 
 def _skips(measured: Measured) -> list[str]:
     count = len(measured.skipped)
-    return [f"{count} clips cannot be decoded and are left out, each is named with its reason"] if count else []
+    told = f"{count} of {count + len(measured.manifest)} clips cannot be decoded and are left out"
+    return [f"{told}; each is named with its reason"] if count else []
 
 
 def _doubts(groups: list[Grouping], clips: int) -> list[str]:

@@ -198,6 +198,6 @@ def _hold(results: Mapping[str, Any], limit: float) -> None:
         first = above[0]
         count = len({it["feature"] for it in above})
         raise GateError(
-            f"{count} features tell the classes apart with an AUROC above {limit:g}, the worst {first['feature']} "
-            f"({first['auroc']:.3f} in {first['split']})"
+            f"features that tell the classes apart with an AUROC above {limit:g}: {count}, the worst "
+            f"{first['feature']} ({first['auroc']:.3f} in {first['split']})"
         )
