@@ -111,6 +111,8 @@ def verify(
     """
     with open_audio(path) as source:
         _check(path, source.info, limits, expected_s)
+        if too_short(source.info.duration_s, source.promised_s):
+            raise AudioError(f"{path}: {shortness(source.info.duration_s, source.promised_s, 'header')}")
         frames = 0
         for wave in source.blocks():
             frames += len(wave)
@@ -131,9 +133,9 @@ def too_short(found_s: ArrayLike, expected_s: ArrayLike) -> NDArray[np.bool_]:
     return np.asarray(np.asarray(found_s, float) < expected - np.maximum(_SLACK_S, 0.01 * expected))
 
 
-def shortness(found_s: float, expected_s: float) -> str:
+def shortness(found_s: float, expected_s: float, where: str = "manifest") -> str:
     """That in words."""
-    return f"truncated, {found_s:.3f} s of the {expected_s:.3f} s in its manifest"
+    return f"truncated, {found_s:.3f} s of the {expected_s:.3f} s in its {where}"
 
 
 def fit(wave: np.ndarray, samples: int) -> np.ndarray:

@@ -7,6 +7,7 @@ where either library is wrong, slow or noisy; `audio` is what the rest of dfad u
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from dfad.errors import AudioError
 # FFmpeg may open nothing but plain containers of sound: no playlist, no concat script, nothing that names other files
 _CONTAINERS = "wav,flac,ogg,mp3,aac,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,amr,asf,aiff,au,g722,caf,w64"
 _BLOCK = 2**18  # frames decoded at a time where the whole file is read
+# libsndfile's log where the sound is shorter than its header says: bytes promised, and bytes there
+_CUT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_UNKNOWN_LENGTH = 0x7FFF_0000  # bytes; what writes to a pipe promises as much or more
 _QUIET = (b"RIFF", b"fLaC", b"OggS")  # how files begin on which libsndfile writes nothing to stderr
 
 
@@ -103,6 +107,15 @@ class _SoundFile:
         if handle.format == "MP3" and handle.seekable() and not _mp3_says_length(descriptor):
             frames = self._true_end()
         self.info = AudioInfo(frames, handle.samplerate, handle.channels, f"{handle.format} {handle.subtype}")
+
+    @property
+    def promised_s(self) -> float:
+        """Seconds by the header of a WAV, AIFF or AU file, of which libsndfile gives those that are there."""
+        if cut := _CUT.search(self.handle.extra_info):
+            promised, there = map(int, cut.groups())
+            if 0 < there < promised < _UNKNOWN_LENGTH:
+                return self.info.duration_s * promised / there
+        return self.info.duration_s
 
     def read(self, start: int, count: int) -> np.ndarray:
         first = start
@@ -234,6 +247,7 @@ class _Av:
             length = float(ticks * self.stream.time_base)
             container.seek(0)
         self.info = AudioInfo(int(length * rate), rate, channels, f"{container.format.name} {self.stream.codec.name}")
+        self.promised_s = self.info.duration_s
 
     def read(self, start: int, count: int) -> np.ndarray:
         parts: list[np.ndarray] = [np.zeros((0, self.info.channels), np.float32)]

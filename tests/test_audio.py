@@ -227,6 +227,23 @@ def test_half_a_file_whose_header_knows_better(write: Writer, kind: str) -> None
     complaint(path, load, sample_rate=RATE)
 
 
+@pytest.mark.parametrize("kind", ["WAV PCM_16", "WAV FLOAT", "AIFF PCM_16", "AU PCM_16"])
+def test_the_scan_holds_a_file_against_its_header(write: Writer, kind: str) -> None:
+    path = write(kind)
+    verify(path)
+    os.truncate(path, path.stat().st_size // 2)
+    assert "truncated, 1." in complaint(path)
+    assert "s of the 3.000 s in its header" in complaint(path)
+
+
+def test_a_wav_from_a_pipe_promises_nothing(write: Writer) -> None:
+    path = write("WAV PCM_16")
+    content = bytearray(path.read_bytes())
+    content[40:44] = b"\xff\xff\xff\xff"  # bytes of sound, which its writer could not know beforehand
+    path.write_bytes(content)
+    assert verify(path).frames == 3 * RATE
+
+
 @pytest.mark.parametrize("kind", ["WAV PCM_16", "MP3 MPEG_LAYER_III", "OGG VORBIS"])
 def test_sound_files_last_as_long_as_expected(write: Writer, kind: str) -> None:
     assert verify(write(kind), expected_s=3.02).frames == 3 * RATE

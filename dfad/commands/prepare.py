@@ -165,7 +165,7 @@ def _show(found: Findings, manifest: Manifest) -> None:
         column.justify = "right"
     CONSOLE.print(table)
     CONSOLE.print(f"{len(found.manifest):,} of {found.clips:,} clips can be used")
-    for note in (*found.warnings, *found.manifest.notes):
+    for note in (*found.warnings, *found.notes):
         _note(note)
 
 
