@@ -125,6 +125,10 @@ class Manifest:
         """The manifest less the named clips."""
         return Manifest(self.frame[~self.frame["id"].isin(list(ids))], self.root, self.notes)
 
+    def assign(self, columns: Mapping[str, Any]) -> Manifest:
+        """The same clips with some columns added, or replaced."""
+        return Manifest(self.frame.assign(**columns), self.root, self.notes)
+
     def require_both_classes(self, splits: Iterable[str]) -> None:
         """Refuse a split that is empty or has one class only.
 
@@ -157,11 +161,12 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back.
 
-        Parquet holds the notes too, and the root where that is not the file's own folder.
+        Parquet holds the notes too, and where the root is: relative to the file if it lies below its folder.
         """
         out = self.frame.rename(columns={"id": "path"})
-        elsewhere = self.root.resolve() != path.parent.resolve()
-        out.attrs = {"notes": list(self.notes)} | ({"root": str(self.root.resolve())} if elsewhere else {})
+        root, own = self.root.resolve(), path.parent.resolve()
+        place = root.relative_to(own) if root.is_relative_to(own) else root
+        out.attrs = {"notes": list(self.notes), "root": place.as_posix()}
         out["label"] = [CLASS_NAMES[label] for label in self.labels]
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
 
@@ -183,7 +188,7 @@ class Manifest:
         except (ValueError, OSError, pd.errors.ParserWarning) as error:
             raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
         stored, frame.attrs = frame.attrs, {}
-        manifest = cls.check(frame, root or Path(stored.get("root", path.parent)), source=str(path))
+        manifest = cls.check(frame, root or path.parent / stored.get("root", ""), source=str(path))
         return cls(manifest.frame, manifest.root, (*manifest.notes, *stored.get("notes", ())))
 
     @classmethod

@@ -155,7 +155,9 @@ def test_the_demo_corpus_has_nothing_wrong(prepare: Prepare, monkeypatch: pytest
     code, said = prepare("demo")
     assert code == 0, said
     assert "note demo corpus: synthetic voices" in said
-    assert (tmp_path / "data/demo/recipe1-seed0/demo.prepared.parquet").is_file()
+    assert (tmp_path / "data/demo/demo.prepared.parquet").is_file()
+    moved = (tmp_path / "data" / "demo").rename(tmp_path / "elsewhere")
+    assert Manifest.read(moved / "demo.prepared.parquet").path(0).is_file()
     assert "1 of 1 speaker in more than one split" in said
 
 

@@ -125,7 +125,7 @@ def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
     stem = (
         knobs.path.stem if knobs.path.is_file() else knobs.path.resolve().name if knobs.name == "folder" else knobs.name
     )
-    place = Place(out or manifest.root, stem)
+    place = Place(out or (manifest.root if knobs.path.is_file() else knobs.path), stem)
     again = f"dfad prepare {knobs.name}" + (f" {root}" if root else "")
     with place.held(_note, f"say where: {again} --out DIR"):
         if not CONSOLE.is_terminal:

@@ -151,7 +151,7 @@ def findings(manifest: Manifest, facts: pd.DataFrame, published: Counts) -> Find
     measured = measured.astype({"sample_rate": np.int32, "channels": np.int32, "bytes": np.int64})
     kept = frame[~bad]
     columns = {str(name): values.array for name, values in measured.items()}
-    result = Manifest(kept.assign(**columns), manifest.root, manifest.notes)
+    result = manifest.only(np.flatnonzero(~bad)).assign(columns)
     speaker = kept["speaker"].where(~kept["speaker"].str.strip().str.lower().isin(UNKNOWN_SPEAKERS), "")
     found = Findings(
         manifest=result,
