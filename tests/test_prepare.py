@@ -178,7 +178,7 @@ def test_clips_that_cannot_be_used_are_counted_named_and_left_out(corpus: Path, 
     assert code == 3
     assert "error 3 of 18 clips cannot be used, and not in the manifest" in said
     assert "15 of 18 clips can be used" in said
-    assert "train without them: python train.py data=manifest data.path=my_clips/my_clips.prepared.parquet" in said
+    assert "go on without them: python train.py data=manifest data.path=my_clips/my_clips.prepared.parquet" in said
     with (corpus / "my_clips.problems.csv").open() as file:
         rows = {row["path"]: row for row in csv.DictReader(file)}
     assert set(rows) == {"train/real/0.wav", "val/fake/1.wav", "test/real/2.wav"}

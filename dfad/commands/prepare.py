@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,12 +90,18 @@ def prepare(
             return
         if corpus not in known():
             raise ConfigError(f"no corpus {corpus!r} to prepare; {did_you_mean(corpus, known())}")
-        knobs = _knobs(corpus, root) if corpus in CORPORA else None
+        knobs: Any = _knobs(corpus, root) if corpus in CORPORA else None
+
+        @cache
+        def read() -> Manifest:
+            with _bar("reading clips", unit="clips") as progress:
+                return knobs.manifest(progress)
+
         if corpus in SOURCES:
             bring(
                 corpus,
                 knobs.path if knobs else root or Path("data") / corpus,
-                read=knobs.manifest if knobs else None,
+                read=read if knobs else None,
                 given=archive or [],
                 tell=Tell(_say, _note, _bar),
                 download=download,
@@ -106,7 +113,7 @@ def prepare(
         if knobs is None:
             _note(f"dfad has no reader for {corpus} yet, so nothing was verified")
             return
-        _verify(knobs, out, leave_out, f"--root {root}" if root else "")
+        _verify(knobs, read(), out, leave_out, f"--root {root}" if root else "")
 
     sys.exit(guarded(work, stopped="the same command goes on where it was"))
 
@@ -118,10 +125,8 @@ def _knobs(corpus: str, root: Path | None) -> Any:
     return CORPORA[corpus].read({"name": corpus} | ({"path": str(root)} if root else {}))
 
 
-def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
+def _verify(knobs: Any, manifest: Manifest, out: Path | None, leave_out: bool, root: str) -> None:
     """Look at every file, write what was found out, and refuse what makes results wrong."""
-    with _bar("making clips", unit="clips") as progress:
-        manifest: Manifest = knobs.manifest(progress)
     stem = (
         knobs.path.stem if knobs.path.is_file() else knobs.path.resolve().name if knobs.name == "folder" else knobs.name
     )
@@ -142,16 +147,17 @@ def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
             raise DataError(f"cannot write to {place.folder}: {error.strerror or error}") from None
     _show(found, manifest)
     CONSOLE.print(f"manifest {place.manifest}\nsummary  {place.page}", markup=False)
-    prepared = f"python train.py data=manifest data.path={place.manifest}"
+    use = "python train.py" if len(found.manifest.rows("train")) else "python eval.py run=runs/…"
+    prepared = f"{use} data=manifest data.path={place.manifest}"
     if not found.errors:
         data = f"data={knobs.name}" + (f" data.path={knobs.path}" if root else "")
-        CONSOLE.print(f"next: {prepared if leave_out else f'python train.py {data}'}", markup=False)
+        CONSOLE.print(f"next: {prepared if leave_out else f'{use} {data}'}", markup=False)
         return
     lines = [*found.errors, f"all of them are named in {place.problems}"]
     if len(found.copies) and (found.copies["splits"] | found.copies["classes"]).any():
         lines.append(f"to write the manifest without them: {again}{f' --out {out}' if out else ''} --leave-out")
     else:
-        lines.append(f"mend them and type the same command again, or train without them: {prepared}")
+        lines.append(f"mend them and type the same command again, or go on without them: {prepared}")
     raise DataError("\n".join(lines))
 
 
