@@ -13,7 +13,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "compare": "is one really better?       dfad compare runs/… runs/…",
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
-    "prepare": "download a corpus           dfad prepare for_rerec",
+    "prepare": "bring and check a corpus    dfad prepare for_rerec",
     "options": "explain every option        dfad options model",
 }
 
