@@ -14,7 +14,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
     "audit": "what lets models cheat?     dfad audit my.csv --out audit",
-    "prepare": "download a corpus           dfad prepare for_rerec",
+    "prepare": "bring and check a corpus    dfad prepare for_rerec",
     "options": "explain every option        dfad options model",
 }
 

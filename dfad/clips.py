@@ -16,7 +16,7 @@ import pandas as pd
 from dfad.columns import joined, numbers, repeated, translated
 from dfad.dealing import BY_SPEAKER_OR_NAME, Dealing, deal
 from dfad.errors import DataError, did_you_mean
-from dfad.roots import Root, placed, plain, resolved
+from dfad.roots import Root, placed, plain, seen_from
 from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
 
@@ -198,14 +198,13 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back.
 
-        Parquet holds the notes too, how splits were dealt, and the root where that is not the file's own folder.
+        Parquet holds the notes too, how splits were dealt, and where the root is: relative to the file if it lies below
+        its folder.
         """
         out = self.frame.rename(columns={"id": "path"})
-        stored: dict[str, Any] = {"notes": list(self._notes)}
+        stored: dict[str, Any] = {"notes": list(self._notes), "root": plain(seen_from(self.root, path.parent))}
         if self.dealing:
             stored["dealing"] = asdict(self.dealing)
-        if resolved(self.root) != path.parent.resolve():
-            stored["root"] = plain(resolved(self.root))
         out.attrs = {"dfad": stored}
         out["label"] = [CLASS_NAMES[label] for label in self.labels]
         out.to_parquet(path, index=False) if path.suffix == ".parquet" else out.to_csv(path, index=False)
@@ -230,7 +229,7 @@ class Manifest:
             except (ValueError, OSError, pd.errors.ParserWarning) as error:
                 raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
             stored, frame.attrs = frame.attrs.get("dfad", {}), {}
-            found = cls.check(frame, root or placed(stored.get("root")) or path.parent, source=str(path))
+            found = cls.check(frame, root or placed(stored.get("root", ""), path.parent), source=str(path))
             found = found.noted(*stored.get("notes", ()))
             return found.dealt(Dealing(**stored["dealing"])) if "dealing" in stored else found
 

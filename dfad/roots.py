@@ -41,11 +41,12 @@ def places(ids: pd.Series, root: Root) -> pd.Series:
     return found
 
 
-def resolved(root: Root) -> Root:
-    """The same place, by absolute paths."""
+def seen_from(root: Root, folder: Path) -> Root:
+    """The same place, by a path relative to a folder if it lies below that, else by absolute paths."""
     if isinstance(root, Roots):
-        return Roots({part: folder.resolve() for part, folder in root.parts.items()})
-    return root.resolve()
+        return Roots({part: below.resolve() for part, below in root.parts.items()})
+    place, here = root.resolve(), folder.resolve()
+    return place.relative_to(here) if place.is_relative_to(here) else place
 
 
 def plain(root: Root) -> str | dict[str, str]:
@@ -53,11 +54,11 @@ def plain(root: Root) -> str | dict[str, str]:
     return {part: str(folder) for part, folder in root.parts.items()} if isinstance(root, Roots) else str(root)
 
 
-def placed(stored: str | Mapping[str, str] | None) -> Root | None:
-    """The root of which `plain` made this; None stays None."""
-    if stored is None or isinstance(stored, str):
-        return None if stored is None else Path(stored)
-    return Roots({part: Path(folder) for part, folder in stored.items()})
+def placed(stored: str | Mapping[str, str], folder: Path) -> Root:
+    """The root of which `plain` made this; a relative path begins at the folder."""
+    if isinstance(stored, str):
+        return folder / stored
+    return Roots({part: Path(below) for part, below in stored.items()})
 
 
 def _below(folder: Path) -> str:

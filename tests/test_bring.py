@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -248,6 +249,30 @@ def test_a_copy_in_a_layout_of_its_own_is_left_alone(
         (tmp_path / "mine" / "deep" / name).write_bytes(content)
     assert prepare("stand_in", "--root", "mine")[0] == 0
     assert asked(servers) == [0, 0, 0]
+
+
+def test_a_copy_that_lies_as_archives_unpack_only_in_part_is_left_alone_if_it_can_be_read(
+    servers: dict[str, Served], prepare: Prepare, tmp_path: Path
+) -> None:
+    root = tmp_path / "mine"
+    with zipfile.ZipFile(io.BytesIO(CONTENT["keys.zip"])) as archive:
+        archive.extractall(root)
+    (root / "keys" / "keys.csv").write_text((root / "keys" / "keys.csv").read_text().replace("flac/", "elsewhere/"))
+    for name, content in CLIPS.items():
+        (root / name.replace("flac/", "elsewhere/")).parent.mkdir(exist_ok=True)
+        (root / name.replace("flac/", "elsewhere/")).write_bytes(content)
+    assert prepare("stand_in", "--root", "mine")[0] == 0
+    assert asked(servers) == [0, 0, 0]
+
+
+def test_a_corpus_that_was_brought_and_deleted_is_brought_again(
+    servers: dict[str, Served], prepare: Prepare, tmp_path: Path
+) -> None:
+    assert prepare("stand_in")[0] == 0
+    shutil.rmtree(tmp_path / "data" / "stand_in" / "flac")
+    shutil.rmtree(tmp_path / "data" / "stand_in" / "keys")
+    assert prepare("stand_in")[0] == 0
+    assert asked(servers) == [2, 2, 2]
 
 
 def test_a_folder_that_cannot_be_read_is_not_downloaded_into(

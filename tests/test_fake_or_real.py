@@ -231,7 +231,8 @@ def test_prepare_brings_a_corpus_that_trains(
     assert "36 of 36 clips can be used" in said
     assert "next: python train.py data=for_2sec\n" in said
     assert "not the published" not in said
-    assert sorted(path.name for path in corpus.iterdir() if not path.name.startswith(".")) == ["for-2seconds"]
+    shown = [path.name for path in corpus.iterdir() if not path.name.startswith(".")]
+    assert sorted(shown) == ["for-2seconds", "for_2sec.prepared.html", "for_2sec.prepared.parquet"]
     asked = len(server.asked)
     code, said = prepare("for_2sec")
     assert code == 0

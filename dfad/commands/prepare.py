@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,12 +89,18 @@ def prepare(
             return
         if corpus not in known():
             raise ConfigError(f"no corpus {corpus!r} to prepare; {did_you_mean(corpus, known())}")
-        knobs = _knobs(corpus, root)
+        knobs: Any = _knobs(corpus, root)
+
+        @cache
+        def read() -> Manifest:
+            with _bar("reading clips", unit="clips") as progress:
+                return knobs.manifest(progress)
+
         if corpus in SOURCES:
             bring(
                 corpus,
                 knobs.path,
-                read=knobs.manifest,
+                read=read,
                 given=archive or [],
                 tell=Tell(_say, _note, _bar),
                 download=download,
@@ -102,7 +109,7 @@ def prepare(
             )
         elif archive or ca_file or keep_archive:
             raise ConfigError(f"{corpus} is not downloaded; leave out --archive, --ca-file and --keep-archive")
-        _verify(knobs, out, leave_out, f"--root {root}" if root else "")
+        _verify(knobs, read(), out, leave_out, f"--root {root}" if root else "")
 
     sys.exit(guarded(work, stopped="the same command goes on where it was"))
 
@@ -114,14 +121,12 @@ def _knobs(corpus: str, root: Path | None) -> Any:
     return CORPORA[corpus].read({"name": corpus} | ({"path": str(root)} if root else {}))
 
 
-def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
+def _verify(knobs: Any, manifest: Manifest, out: Path | None, leave_out: bool, root: str) -> None:
     """Look at every file, write what was found out, and refuse what makes results wrong."""
-    with _bar("making clips", unit="clips") as progress:
-        manifest: Manifest = knobs.manifest(progress)
     stem = (
         knobs.path.stem if knobs.path.is_file() else knobs.path.resolve().name if knobs.name == "folder" else knobs.name
     )
-    home = out or manifest.root
+    home = out or (manifest.root if knobs.path.is_file() else knobs.path)
     if not isinstance(home, Path):
         raise ConfigError(f"its clips lie in several folders: say where to write, dfad prepare {knobs.name} --out DIR")
     place = Place(home, stem)
@@ -141,16 +146,17 @@ def _verify(knobs: Any, out: Path | None, leave_out: bool, root: str) -> None:
             raise DataError(f"cannot write to {place.folder}: {error.strerror or error}") from None
     _show(found, manifest)
     CONSOLE.print(f"manifest {place.manifest}\nsummary  {place.page}", markup=False)
-    prepared = f"python train.py data=manifest data.path={place.manifest}"
+    use = "python train.py" if len(found.manifest.rows("train")) else "python eval.py run=runs/…"
+    prepared = f"{use} data=manifest data.path={place.manifest}"
     if not found.errors:
         data = f"data={knobs.name}" + (f" data.path={knobs.path}" if root else "")
-        CONSOLE.print(f"next: {prepared if leave_out else f'python train.py {data}'}", markup=False)
+        CONSOLE.print(f"next: {prepared if leave_out else f'{use} {data}'}", markup=False)
         return
     lines = [*found.errors, f"all of them are named in {place.problems}"]
     if len(found.copies) and (found.copies["splits"] | found.copies["classes"]).any():
         lines.append(f"to write the manifest without them: {again}{f' --out {out}' if out else ''} --leave-out")
     else:
-        lines.append(f"mend them and type the same command again, or train without them: {prepared}")
+        lines.append(f"mend them and type the same command again, or go on without them: {prepared}")
     raise DataError("\n".join(lines))
 
 
@@ -164,7 +170,7 @@ def _show(found: Findings, manifest: Manifest) -> None:
         column.justify = "right"
     CONSOLE.print(table)
     CONSOLE.print(f"{len(found.manifest):,} of {found.clips:,} clips can be used")
-    for note in (*found.warnings, *found.manifest.notes):
+    for note in (*found.warnings, *found.notes):
         _note(note)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,7 +15,7 @@ from dfad.errors import DataError
 from dfad.knobs import Free, Knobs
 
 Progress = Callable[[int, int], None]  # (done, of all)
-Counts = dict[str, tuple[int, int]]  # split → (bona fide, spoof)
+Counts = Mapping[str, tuple[int, int]]  # split → (bona fide, spoof)
 
 
 class AbsentError(DataError):

@@ -44,30 +44,32 @@ def lacking(corpus: str, root: Path, read: Callable[[], object] | None) -> list[
     Args:
         corpus: its name.
         root: its folder.
-        read: reads the corpus, and decides where the folder holds something in a layout of its own; None: nothing does.
+        read: reads the corpus, which knows copies in layouts of their own, or of a part that somebody wants; None:
+            only what archives unpack to counts.
 
     Raises:
         DataError: for a folder that holds something else, of which nobody knows what it lacks.
     """
     source = SOURCES[corpus]
     done = _unpacked(root)
-    if done is None:
-        missing = [archive for archive in source.archives if not _laid(archive, root, source)]
-    else:
+    unlaid = [archive for archive in source.archives if not _laid(archive, root, source)]
+    if done is not None:  # brought by this command
         missing = [archive for archive in source.archives if archive.name not in done]
-    if 0 < len(missing) < len(source.archives) or any(_laid(archive, root, source) for archive in source.archives):
-        return missing
-    if read is None:
-        return list(source.archives)
+        if missing or len(unlaid) < len(source.archives):
+            return missing
+    if read is None or not unlaid:
+        return unlaid
     try:
         read()
     except AbsentError:
-        return list(source.archives)
+        return unlaid
     except DataError as error:
-        if root.is_dir() and any(_foreign(path, source) for path in root.iterdir()):
-            hint = f"to download it, give another folder: dfad prepare {corpus} --root DIR"
-            raise DataError(f"{error}\n{hint}") from None
-        return list(source.archives)
+        if len(unlaid) < len(source.archives) or not (
+            root.is_dir() and any(_foreign(it, source) for it in root.iterdir())
+        ):
+            return unlaid
+        hint = f"to download it, give another folder: dfad prepare {corpus} --root DIR"
+        raise DataError(f"{error}\n{hint}") from None
     return []
 
 
@@ -101,6 +103,7 @@ def bring(
     for path in given:
         if not path.is_file():
             raise DataError(f"no archive at {path}")
+    read = None if given else read
     if not lacking(corpus, root, read):
         tell.say(f"{corpus} is there already: {root}")
         return

@@ -58,12 +58,12 @@ class Findings:
         if self.settled:
             return []
         lines = []
-        if count := len(self.unusable):
-            lines.append(f"{count:,} of {self.clips:,} clips cannot be used, and are not in the manifest")
+        if self.left:
+            lines.append(f"{self.left}, and not in the manifest")
         if groups := self.groups("classes"):
-            lines.append(f"{groups:,} sounds are in both classes: whatever a detector says of them is wrong once")
+            lines.append(f"{_count(groups, 'sound')} in both classes: whatever a detector says of it is wrong once")
         if groups := self.groups("splits"):
-            lines.append(f"{groups:,} sounds are in more than one split: tested, or chosen by, after being heard")
+            lines.append(f"{_count(groups, 'sound')} in more than one split: trained on, then chosen by or tested on")
         return lines
 
     @property
@@ -72,21 +72,34 @@ class Findings:
         lines = []
         if groups := self.groups(""):
             lines.append(
-                f"{groups:,} sounds come more than once in a split: they weigh more, and intervals are too narrow"
+                f"{_count(groups, 'sound')} more than once in a split: it weighs more, intervals are too narrow"
             )
         if count := len(self.shared):
-            lines.append(f"{count:,} of {self.speakers:,} speakers are in more than one split: these are no new voices")
-        if self.unknown:
-            of = (
-                "any clip"
-                if self.unknown == len(self.manifest)
-                else f"{self.unknown:,} of {len(self.manifest):,} clips"
+            lines.append(
+                f"{count:,} of {_count(self.speakers, 'speaker')} in more than one split: these are no new voices"
             )
+        if self.unknown:
+            all_of = self.unknown == len(self.manifest)
+            of = "any clip" if all_of else f"{self.unknown:,} of {_count(len(self.manifest), 'clip')}"
             lines.append(f"the speaker of {of} is not known, so whether splits share voices cannot be told")
         if self.silent:
-            lines.append(f"{self.silent:,} clips hold nothing but digital silence")
-        lines += [f"{count:,} clips have another {name} than the manifest says" for name, count in self.differs.items()]
+            lines.append(f"{_count(self.silent, 'clip')} with nothing but digital silence")
+        for name, count in self.differs.items():
+            lines.append(
+                f"{_count(count, 'clip')} with another {name} than the manifest says; the measured one is written"
+            )
         return lines
+
+    @property
+    def notes(self) -> list[str]:
+        """What the corpus itself has to say, and what was left out of the manifest, unless an error says so already."""
+        return [note for note in self.manifest.notes if self.settled or note != self.left]
+
+    @property
+    def left(self) -> str:
+        """That clips were left out, as the manifest notes it; empty if none were."""
+        bad = len(self.unusable)
+        return f"{bad:,} of {_count(self.clips, 'clip')} cannot be used" if bad else ""
 
     def groups(self, kind: str) -> int:
         """How many sounds come more than once: in two `splits`, in both `classes`, or elsewhere ("")."""
@@ -115,7 +128,7 @@ class Findings:
         drop = self.copies["id"][self.copies["classes"] | (self.copies["splits"] & (rank < best))]
         manifest = self.manifest
         if len(drop):
-            note = f"{len(drop):,} clips are left out, as their sound is in another split or class, too"
+            note = f"{_count(len(drop), 'clip')} left out: the same sound is in another split or class, too"
             manifest = manifest.without(drop).noted(note)
         return replace(self, manifest=manifest, settled=True)
 
@@ -139,10 +152,8 @@ def findings(manifest: Manifest, facts: pd.DataFrame, published: Counts) -> Find
     kept = frame[~bad]
     columns = {str(name): values.array for name, values in measured.items()}
     result = manifest.having(kept.assign(**columns))
-    if bad.any():
-        result = result.noted(f"{bad.sum():,} of {len(frame):,} clips are left out, as they cannot be used")
     speaker = kept["speaker"].where(~kept["speaker"].str.strip().str.lower().isin(UNKNOWN_SPEAKERS), "")
-    return Findings(
+    found = Findings(
         manifest=result,
         clips=len(frame),
         unusable=frame.loc[bad, ["id", "split", "label"]].assign(reason=reasons[bad].to_numpy()),
@@ -154,6 +165,16 @@ def findings(manifest: Manifest, facts: pd.DataFrame, published: Counts) -> Find
         differs=_differs(kept, measured),
         published=published,
     )
+    return replace(found, manifest=result.noted(found.left)) if found.left else found
+
+
+def _count(number: int, thing: str) -> str:
+    """A number of things.
+
+    >>> _count(1, "sound"), _count(1200, "clip")
+    ('1 sound', '1,200 clips')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _copies(frame: pd.DataFrame) -> pd.DataFrame:

@@ -80,7 +80,7 @@ def page(title: str, found: Findings, problems: Path) -> Page:
         ),
         Section("Attacks", table=_attacks(frame)),
     ]
-    notes = [*found.errors, *found.warnings, *found.manifest.notes]
+    notes = [*found.errors, *found.warnings, *found.notes]
     state = "makes results wrong" if wrong == 1 else "make results wrong"
     lead = f"{LEAD} {wrong} finding{'' if wrong == 1 else 's'} {state}." if wrong else LEAD
     return Page(title=title, headline=headline, notes=notes, sections=sections, lead=lead)
