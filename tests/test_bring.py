@@ -23,7 +23,6 @@ import pytest
 import soundfile
 
 from dfad.clips import Manifest
-from dfad.commands.prepare import main
 from dfad.corpora import CORPORA
 from dfad.corpora.archives import SOURCES, Archive, Source
 from dfad.corpora.base import AbsentError, CorpusKnobs
@@ -86,22 +85,6 @@ CONTENT = {
 GIVES = {"keys.zip": "keys", "part_aa.tar": "flac", "part_ab.tar.gz": "flac"}
 
 Prepare = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Prepare:
-    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        shown = capsys.readouterr()
-        return int(leave.value.code or 0), shown.out + shown.err
-
-    return call
 
 
 @pytest.fixture
@@ -169,7 +152,7 @@ def test_one_that_fails_is_all_that_is_missing_then(
 def test_a_killed_process_is_gone_on_with(servers: dict[str, Served], prepare: Prepare, tmp_path: Path) -> None:
     servers["part_ab.tar.gz"].pause_s = 0.3
     code = (
-        "from tests.test_bring import *; CORPORA['stand_in'] = StandInKnobs; urls = sys.argv.pop().split();"
+        "from tests.test_bring import *; from dfad.commands.prepare import main; CORPORA['stand_in'] = StandInKnobs; urls = sys.argv.pop().split();"
         "archives = tuple(Archive(name, GIVES[name], url) for name, url in zip(CONTENT, urls));"
         "SOURCES['stand_in'] = Source(archives, '', ''); main()"
     )

@@ -20,29 +20,12 @@ import soundfile
 
 from dfad.audio import LIMITS
 from dfad.clips import SPLIT_NOTE, Manifest
-from dfad.commands.prepare import main
 from dfad.corpora import CORPORA
 from dfad.prepared.facts import look
 from dfad.prepared.findings import Findings, findings
 from tests.conftest import ROOT, environment
 
 Prepare = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Prepare:
-    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        shown = capsys.readouterr()
-        return int(leave.value.code or 0), shown.out + shown.err
-
-    return call
 
 
 def noise(seed: int, samples: int = 8000) -> np.ndarray:
