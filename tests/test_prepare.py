@@ -261,6 +261,30 @@ def test_speakers_of_two_splits_are_named_and_lumps_are_no_speakers() -> None:
     ]
 
 
+def test_two_corpora_with_the_same_names_are_not_taken_for_each_other(
+    corpus: Path, prepare: Prepare, tmp_path: Path, opened: list[str]
+) -> None:
+    other = tmp_path / "other" / "my_clips"
+    shutil.copytree(corpus, other)  # keeps names, sizes and times
+    prepare("folder", "--root", "my_clips", "--out", "out")
+    opened.clear()
+    prepare("folder", "--root", str(other), "--out", "out")
+    assert len(opened) == 36
+    opened.clear()
+    prepare("folder", "--root", "my_clips", "--out", "out")
+    assert opened == []
+
+
+def test_a_corpus_without_a_single_clip_that_can_be_used_has_a_page_too(corpus: Path, prepare: Prepare) -> None:
+    for path in corpus.rglob("*.wav"):
+        path.write_text("no sound")
+    code, said = prepare("folder", "--root", "my_clips")
+    assert code == 3
+    assert "18 of 18 clips cannot be used" in said
+    assert "no clips" not in said
+    assert "Clips that cannot be used" in (corpus / "my_clips.prepared.html").read_text()
+
+
 def test_silence_is_no_copy_of_silence() -> None:
     found = found_in([("train", "real", "a", ""), ("test", "fake", "b", ""), ("test", "fake", "b", "c")])
     assert found.copies.empty
