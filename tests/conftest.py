@@ -106,6 +106,24 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
+@pytest.fixture
+def prepare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str]]:
+    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
+        with pytest.raises(SystemExit) as leave:
+            import_module("dfad.commands.prepare").main()
+        shown = capsys.readouterr()
+        return int(leave.value.code or 0), shown.out + shown.err
+
+    return call
+
+
 def environment() -> dict[str, str]:
     """The environment of such a process: one thread, and a wide screen so that no line is broken."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}

@@ -23,7 +23,6 @@ import pytest
 import soundfile
 
 from dfad.clips import Manifest
-from dfad.commands.prepare import main
 from dfad.corpora import CORPORA
 from dfad.corpora.archives import SOURCES, Archive, Source
 from dfad.corpora.base import AbsentError, CorpusKnobs
@@ -86,22 +85,6 @@ CONTENT = {
 GIVES = {"keys.zip": "keys", "part_aa.tar": "flac", "part_ab.tar.gz": "flac"}
 
 Prepare = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Prepare:
-    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        shown = capsys.readouterr()
-        return int(leave.value.code or 0), shown.out + shown.err
-
-    return call
 
 
 @pytest.fixture
@@ -169,9 +152,9 @@ def test_one_that_fails_is_all_that_is_missing_then(
 def test_a_killed_process_is_gone_on_with(servers: dict[str, Served], prepare: Prepare, tmp_path: Path) -> None:
     servers["part_ab.tar.gz"].pause_s = 0.3
     code = (
-        "from tests.test_bring import *; CORPORA['stand_in'] = StandInKnobs; urls = sys.argv.pop().split();"
+        "from tests.test_bring import *; from dfad.commands.prepare import main; urls = sys.argv.pop().split();"
         "archives = tuple(Archive(name, GIVES[name], url) for name, url in zip(CONTENT, urls));"
-        "SOURCES['stand_in'] = Source(archives, '', ''); main()"
+        "CORPORA['stand_in'] = StandInKnobs; SOURCES['stand_in'] = Source(archives, '', ''); main()"
     )
     urls = " ".join(server.url for server in servers.values())
     words = [sys.executable, "-c", code, "stand_in", "--root", str(tmp_path / "x"), urls]
@@ -285,6 +268,13 @@ def test_a_folder_that_cannot_be_read_is_not_downloaded_into(
     assert "no column label" in said
     assert "to download it, give another folder: dfad prepare stand_in --root DIR" in said
     assert asked(servers) == [0, 0, 0]
+
+
+def test_an_archive_is_no_folder(servers: dict[str, Served], prepare: Prepare, tmp_path: Path) -> None:
+    (tmp_path / "keys.zip").write_bytes(CONTENT["keys.zip"])
+    code, said = prepare("stand_in", "--root", "keys.zip")
+    assert code == 3
+    assert "keys.zip is a file; give it as: dfad prepare stand_in --archive keys.zip" in said
 
 
 def test_half_of_a_corpus_is_never_taken_for_a_copy(servers: dict[str, Served], tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,7 +16,6 @@ import pytest
 import soundfile
 
 from dfad.clips import Manifest
-from dfad.commands.prepare import main
 from dfad.corpora import CORPORA
 from dfad.corpora.archives import SOURCES
 from dfad.corpora.fake_or_real import VARIANTS
@@ -176,22 +174,6 @@ def test_the_published_counts_add_up(name: str) -> None:
 # dfad prepare
 
 Prepare = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Prepare:
-    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        shown = capsys.readouterr()
-        return int(leave.value.code or 0), shown.out + shown.err
-
-    return call
 
 
 @pytest.fixture

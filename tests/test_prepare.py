@@ -20,7 +20,6 @@ import soundfile
 
 from dfad.audio import LIMITS
 from dfad.clips import Manifest
-from dfad.commands.prepare import main
 from dfad.corpora import CORPORA
 from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.prepared.facts import look
@@ -28,22 +27,6 @@ from dfad.prepared.findings import Findings, findings
 from tests.conftest import ROOT, environment
 
 Prepare = Callable[..., tuple[int, str]]
-
-
-@pytest.fixture
-def prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Prepare:
-    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
-        with pytest.raises(SystemExit) as leave:
-            main()
-        shown = capsys.readouterr()
-        return int(leave.value.code or 0), shown.out + shown.err
-
-    return call
 
 
 def noise(seed: int, samples: int = 8000) -> np.ndarray:
@@ -277,6 +260,30 @@ def test_speakers_of_two_splits_are_named_and_lumps_are_no_speakers() -> None:
         "1 of 3 speakers in more than one split",
         "the speaker of 3 of 8 clips is not known, so whether splits share voices cannot be told",
     ]
+
+
+def test_two_corpora_with_the_same_names_are_not_taken_for_each_other(
+    corpus: Path, prepare: Prepare, tmp_path: Path, opened: list[str]
+) -> None:
+    other = tmp_path / "other" / "my_clips"
+    shutil.copytree(corpus, other)  # keeps names, sizes and times
+    prepare("folder", "--root", "my_clips", "--out", "out")
+    opened.clear()
+    prepare("folder", "--root", str(other), "--out", "out")
+    assert len(opened) == 36
+    opened.clear()
+    prepare("folder", "--root", "my_clips", "--out", "out")
+    assert opened == []
+
+
+def test_a_corpus_without_a_single_clip_that_can_be_used_has_a_page_too(corpus: Path, prepare: Prepare) -> None:
+    for path in corpus.rglob("*.wav"):
+        path.write_text("no sound")
+    code, said = prepare("folder", "--root", "my_clips")
+    assert code == 3
+    assert "18 of 18 clips cannot be used" in said
+    assert "no clips" not in said
+    assert "Clips that cannot be used" in (corpus / "my_clips.prepared.html").read_text()
 
 
 def test_silence_is_no_copy_of_silence() -> None:

@@ -117,7 +117,7 @@ def prepare(
 def _knobs(corpus: str, root: Path | None) -> Any:
     """The options of a corpus, with the path that the user gave."""
     if root is None and CORPORA[corpus].model_fields["path"].is_required():
-        raise ConfigError(f"where is it? dfad prepare {corpus} {_OWN.get(corpus, '--root DIR').partition(': ')[2]}")
+        raise ConfigError(f"where is it? dfad prepare {corpus} --root {'CSV' if corpus == 'manifest' else 'DIR'}")
     return CORPORA[corpus].read({"name": corpus} | ({"path": str(root)} if root else {}))
 
 
@@ -126,10 +126,11 @@ def _verify(knobs: Any, manifest: Manifest, out: Path | None, leave_out: bool, r
     stem = (
         knobs.path.stem if knobs.path.is_file() else knobs.path.resolve().name if knobs.name == "folder" else knobs.name
     )
-    home = out or (manifest.root if knobs.path.is_file() else knobs.path)
-    if not isinstance(home, Path):
-        raise ConfigError(f"its clips lie in several folders: say where to write, dfad prepare {knobs.name} --out DIR")
-    place = Place(home, stem)
+    below = manifest.root
+    if not isinstance(below, Path):
+        raise DataError(f"{knobs.path} lists clips of several folders; prepare each of their corpora")
+    beside = below if knobs.path.is_file() else knobs.path
+    place = Place(out or beside, stem, below if out else None)
     again = f"dfad prepare {knobs.name}" + (f" {root}" if root else "")
     with place.held(_note, f"say where: {again} --out DIR"):
         if not CONSOLE.is_terminal:

@@ -100,6 +100,8 @@ def bring(
         DataError: if an archive cannot be had, is not the right one, or cannot be unpacked.
         ConfigError: for files that are none of the corpus' archives.
     """
+    if root.is_file():
+        raise DataError(f"{root} is a file; give it as: dfad prepare {corpus} --archive {root}")
     for path in given:
         if not path.is_file():
             raise DataError(f"no archive at {path}")

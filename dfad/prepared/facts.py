@@ -56,7 +56,9 @@ def look(manifest: Manifest, store: Path, *, limits: Limits, progress: Progress 
         DataError: if the facts cannot be written.
     """
     by = _decoders()
-    stats = np.array([_stat(manifest.path(row)) for row in range(len(manifest))], np.int64).reshape(-1, 2)
+    stats = np.empty((len(manifest), 2), np.int64)
+    for row in range(len(manifest)):
+        stats[row] = _stat(manifest.path(row))
     try:
         rows = np.flatnonzero(~_known(_read(store), manifest, stats, by))
         with store.open("ab") as file:

@@ -116,7 +116,8 @@ class Findings:
         rows.append(rest.assign(problem="same sound twice in a split"))
         columns = ["problem", "id", "split", "label", "reason", "group", "sha256"]
         table = pd.concat([row.reindex(columns=columns) for row in rows if len(row)] or [pd.DataFrame(columns=columns)])
-        return table.assign(label=[str(Label(label)) for label in table["label"]]).rename(columns={"id": "path"})
+        table = table.astype({"group": "Int64"}).rename(columns={"id": "path"})
+        return table.assign(label=[str(Label(label)) for label in table["label"]])
 
     def settle(self) -> Findings:
         """The same with a manifest without all that makes results wrong.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,10 +20,12 @@ class Place:
     Attributes:
         folder: in which they lie.
         stem: with which their names begin.
+        corpus: where the clips lie, if that is elsewhere.
     """
 
     folder: Path
     stem: str
+    corpus: Path | None = None
 
     @property
     def manifest(self) -> Path:
@@ -41,8 +44,12 @@ class Place:
 
     @property
     def facts(self) -> Path:
-        """What is known of every file, for the next time; the number is raised when facts mean something else."""
-        return self.folder / f".{self.stem}.facts-1.jsonl"
+        """What is known of every file, for the next time; the number is raised when facts mean something else.
+
+        Elsewhere, the name tells the corpus, as two of them may have the same names of files.
+        """
+        mark = f"-{sha256(str(self.corpus.resolve()).encode()).hexdigest()[:8]}" if self.corpus else ""
+        return self.folder / f".{self.stem}{mark}.facts-1.jsonl"
 
     @contextmanager
     def held(self, say: Callable[[str], None], hint: str) -> Iterator[None]:
