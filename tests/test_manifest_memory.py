@@ -72,7 +72,7 @@ def of_a_loader(dataset: ClipDataset) -> float:
 
 
 def measure(kind: str, path: str) -> None:
-    """Print the megabytes that a loader process has of its own because the manifest is large, and those of its table."""
+    """Print the megabytes that a loader process has of its own because the table is large, and those of the table."""
 
     def load(path: Path, **_: Any) -> np.ndarray:
         assert path.suffix == ".flac"
