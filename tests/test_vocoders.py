@@ -75,6 +75,12 @@ def test_silence_offset_and_click_stay_finite(vocoder: Vocoder, wave: Tensor) ->
 
 
 @every_vocoder
+def test_a_copy_has_no_offset(vocoder: Vocoder, speech: Tensor) -> None:
+    copy = vocoder(speech, RATE, 0)
+    assert (copy.mean(-1).abs() < 0.01 * copy.square().mean(-1).sqrt()).all()
+
+
+@every_vocoder
 def test_silence_stays_silent(vocoder: Vocoder) -> None:
     assert vocoder(torch.zeros(1, 8000), RATE, 0).abs().max() < 1e-3
 

@@ -179,7 +179,7 @@ def _drive(response: Tensor, f0: Tensor, voiced: Tensor, noise: Tensor, hop: int
     """Send pulses and noise, each of power one, through the responses, mixed by `voiced` (batch, frames, 1 or bins)."""
     f0 = _per_sample(f0, hop, noise.shape[-1])
     pulses = _phase(f0, sample_rate).floor().diff(prepend=torch.zeros_like(f0[:, :1]).double())
-    pulses = (pulses * (sample_rate / f0).sqrt()).to(noise.dtype)
+    pulses = ((pulses - f0 / sample_rate) * (sample_rate / f0).sqrt()).to(noise.dtype)  # of zero mean: speech has no DC
     return _shape(pulses, response * voiced.sqrt(), hop) + _shape(noise, response * (1.0 - voiced).sqrt(), hop)
 
 
