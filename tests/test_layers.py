@@ -21,7 +21,7 @@ LAYERS = [
     {"networks", "augment", "corpora", "calibrate"},
     {"deployed", "prepared"},
     {"scorer", "evaluation"},
-    {"audit"},
+    {"audit", "robustness"},
     {"report", "training"},
     {"commands"},
     {"__main__"},
@@ -35,8 +35,8 @@ ONLY_IN = {
     "typer": {"commands"},
     "rich": {"training", "commands"},
     "matplotlib": {"report"},
-    "soundfile": {"decoders", "corpora", "report"},
-    "av": {"decoders"},
+    "soundfile": {"decoders", "corpora", "report", "effects"},  # of the effects only the codecs
+    "av": {"decoders", "effects"},
     "cryptography": {"tls"},
     "sklearn": {"audit"},
 }

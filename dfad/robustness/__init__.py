@@ -1,0 +1,1 @@
+"""What becomes of a detector when its clips are laundered or attacked; nothing here trains one or knows Lightning."""
