@@ -1,11 +1,10 @@
-"""What a corpus is made of: labels, clips, and the manifest that lists them."""
+"""What a corpus is made of: clips, and the manifest that lists them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,52 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfad.columns import joined, numbers, repeated, translated
+from dfad.columns import joined, numbers, repeated
 from dfad.dealing import BY_SPEAKER_OR_NAME, Dealing, deal
-from dfad.errors import DataError, did_you_mean
+from dfad.errors import DataError
+from dfad.labels import CLASS_NAMES, Label, parse_labels, parse_splits
 from dfad.roots import Root, placed, plain, seen_from
 from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
 
-SPLITS = ("train", "val", "test")
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-}
 COLUMNS = ("id", "label", "split", "attack", "speaker", "duration_s")  # every manifest has them, in this order
-
-
-class Label(IntEnum):
-    """Bona fide is 1 and spoof 0 wherever a label is a number."""
-
-    SPOOF = 0
-    BONA_FIDE = 1
-
-    @classmethod
-    def parse(cls, word: str) -> Label:
-        """Read a label word of any of the field's corpora.
-
-        Raises:
-            DataError: for a word that is not known; none is ever guessed.
-
-        >>> Label.parse("Genuine"), Label.parse("fake")
-        (<Label.BONA_FIDE: 1>, <Label.SPOOF: 0>)
-        """
-        try:
-            return LABEL_WORDS[word.strip().lower()]
-        except KeyError:
-            raise DataError(f"unknown label {word!r}; {did_you_mean(word.lower(), LABEL_WORDS)}") from None
-
-    def __str__(self) -> str:
-        return CLASS_NAMES[self]
-
-
-CLASS_NAMES = ("spoof", "bona-fide")  # indexed by the label
-LABEL_WORDS = {
-    **dict.fromkeys(("bona-fide", "bonafide", "bona_fide", "real", "genuine", "human", "original"), Label.BONA_FIDE),
-    **dict.fromkeys(("spoof", "spoofed", "fake", "synthetic", "deepfake"), Label.SPOOF),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +160,12 @@ class Manifest:
     def write(self, path: Path) -> None:
         """Write as CSV or Parquet, by the suffix; `Manifest.read` gives the same table back.
 
-        Parquet holds the notes too, how splits were dealt, and where the root is: relative to the file if it lies below
-        its folder.
+        Parquet holds the notes and the hint too, how splits were dealt, and where the root is: relative to the file if
+        it lies below its folder.
         """
         out = self.frame.rename(columns={"id": "path"})
-        stored: dict[str, Any] = {"notes": list(self._notes), "root": plain(seen_from(self.root, path.parent))}
+        root = plain(seen_from(self.root, path.parent))
+        stored: dict[str, Any] = {"notes": list(self._notes), "hint": self.hint, "root": root}
         if self.dealing:
             stored["dealing"] = asdict(self.dealing)
         out.attrs = {"dfad": stored}
@@ -230,7 +193,7 @@ class Manifest:
                 raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
             stored, frame.attrs = frame.attrs.get("dfad", {}), {}
             found = cls.check(frame, root or placed(stored.get("root", ""), path.parent), source=str(path))
-            found = found.noted(*stored.get("notes", ()))
+            found = found.noted(*stored.get("notes", ())).hinted(stored.get("hint", ""))
             return found.dealt(Dealing(**stored["dealing"])) if "dealing" in stored else found
 
         try:
@@ -284,32 +247,6 @@ class Manifest:
         frame["attack"] = frame["attack"].where(frame["label"] == Label.SPOOF, "")
         extra = [name for name in frame.columns if name not in COLUMNS]
         return cls(frame[[*COLUMNS, *extra]], root, dealing=dealing)
-
-
-def parse_labels(words: pd.Series, errors: WrongRows) -> pd.Series:
-    """Read a column as `Label.parse` reads one word.
-
-    Shape:
-        words -> (clips,) of 1 and 0; NaN where a word is not known, which `errors` are told
-    """
-    words = words.astype(str).fillna("")
-    labels = translated(words, lambda word: LABEL_WORDS.get(word.strip().lower()))
-    errors.add(
-        labels.isna(),
-        lambda row: f"unknown label {words.iloc[row]!r}; {did_you_mean(words.iloc[row].strip().lower(), LABEL_WORDS)}",
-    )
-    return labels
-
-
-def parse_splits(words: pd.Series, errors: WrongRows) -> pd.Series:
-    """Read a column of split names, such as `dev` for `val`.
-
-    Shape:
-        words -> (clips,) of "train", "val", "test"; NaN where a word is not known, which `errors` are told
-    """
-    splits = translated(words.astype(str), lambda word: SPLIT_WORDS.get(word.strip().lower()))
-    errors.add(splits.isna(), lambda row: f"unknown split {words.iloc[row]!r}; choose from: train, val, test")
-    return splits
 
 
 def parse_seconds(cells: pd.Series, errors: WrongRows) -> np.ndarray:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfad.clips import CLASS_NAMES, Manifest, parse_labels
+from dfad.clips import Manifest
 from dfad.errors import DataError
+from dfad.labels import CLASS_NAMES, parse_labels
 from dfad.wrong_rows import WrongRows
 
 COLUMNS = ("id", "score", "label", "attack", "split")

@@ -19,9 +19,10 @@ from dfad.audit.measure import NUMBERS, Measured
 from dfad.audit.model import groupings, trials
 from dfad.audit.names import name_words
 from dfad.audit.overlap import Overlap, overlaps
-from dfad.clips import Label, Manifest
+from dfad.clips import Manifest
 from dfad.commands.door import CONF
 from dfad.errors import ConfigError
+from dfad.labels import Label
 from dfad.training.config import TrainConfig
 
 CLIPS = 400

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfad.clips import LABEL_WORDS, SPLIT_WORDS, Label, Manifest
+from dfad.clips import Manifest
 from dfad.dealing import BY_SPEAKER_OR_NAME
 from dfad.errors import DataError
+from dfad.labels import LABEL_WORDS, SPLIT_WORDS, Label
 
 
 def table(**columns: object) -> pd.DataFrame:
@@ -214,6 +215,13 @@ def test_damaged_parquet_and_missing_file(tmp_path: Path) -> None:
 def test_reserved_columns() -> None:
     assert "'score'" in complaint(lambda: check(score=[1, 2, 3, 4]))
     assert "rename the column id" in complaint(lambda: check(id=[1, 2, 3, 4]))
+
+
+def test_parquet_keeps_notes_hint_and_dealing(tmp_path: Path) -> None:
+    manifest = check().noted("careful").hinted("type this").dealt(BY_SPEAKER_OR_NAME)
+    manifest.write(tmp_path / "m.parquet")
+    again = Manifest.read(tmp_path / "m.parquet")
+    assert (again.notes, again.hint, again.dealing) == (manifest.notes, "type this", BY_SPEAKER_OR_NAME)
 
 
 def test_categories_and_gaps_of_parquet(tmp_path: Path) -> None:

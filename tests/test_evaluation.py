@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from dfad import metrics as m
 from dfad.calibrate import Isotonic, Logistic
-from dfad.clips import Label
 from dfad.deployed import FILE, Deployed
 from dfad.errors import ConfigError, MetricError, RunError
 from dfad.evaluation import (
@@ -31,6 +30,7 @@ from dfad.evaluation import (
 from dfad.evaluation.attacks import mixed
 from dfad.evaluation.thresholds import parse_rule
 from dfad.evaluation.worst import wrong
+from dfad.labels import Label
 from dfad.metrics import summary
 from dfad.metrics.bootstrap import zero_errors_bound
 from dfad.report.tables import other_unit

@@ -14,7 +14,8 @@ from tests.conftest import ROOT
 LAYERS = [
     {"errors"},
     {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing"},
-    {"clips", "decoders", "connection"},
+    {"labels", "decoders", "connection"},
+    {"clips"},
     {"audio", "download", "packed"},
     {"scores", "extract"},
     {"metrics", "effects", "frontends", "score_files"},

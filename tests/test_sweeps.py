@@ -66,6 +66,11 @@ def test_a_sweep_says_what_it_does_and_goes_on_after_a_job_that_fails(undisturbe
     assert (undisturbed / "errors").read_text().count("error seed=-1") == 2
 
 
+def test_values_are_shown_as_they_were_typed(manifest_csv: Path, dfad: Run, tmp_path: Path) -> None:
+    done = dfad("train", *words(manifest_csv, "seed=-1", "data.hold_out=speaker:a,speaker:b"), "-m", cwd=tmp_path)
+    assert "[1/2] data.hold_out=speaker:a\n" in done.stdout
+
+
 def test_the_table_is_sorted_by_validation(undisturbed: Path) -> None:
     said = (undisturbed / "said").read_text()
     head, *rows = said[said.index("model.channels  seeds") :].splitlines()[:3]

@@ -10,8 +10,9 @@ import numpy as np
 
 from dfad.audit.columns import Column
 from dfad.audit.findings import CONFIDENCE, LEAST_AUROC, Finding
-from dfad.clips import Label, Manifest
+from dfad.clips import Manifest
 from dfad.errors import MetricError
+from dfad.labels import Label
 from dfad.metrics.area import Area, area
 from dfad.metrics.bootstrap import Interval, untold
 

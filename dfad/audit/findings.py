@@ -11,9 +11,10 @@ import pandas as pd
 
 from dfad.audit.columns import Column
 from dfad.audit.features import GROUPS, Group
-from dfad.clips import SPLITS, Label, Manifest
+from dfad.clips import Manifest
 from dfad.evaluation.breakdown import NO_INTERVAL
 from dfad.evaluation.units import Unit, unit_of
+from dfad.labels import SPLITS, Label
 from dfad.metrics.area import area
 from dfad.metrics.bootstrap import Interval, untold
 from dfad.scores import ScoreTable

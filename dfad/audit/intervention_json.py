@@ -9,7 +9,7 @@ from typing import Any
 from dfad.audit.intervention import Effect, Intervened, Measured
 from dfad.audit.reliance import Verdict
 from dfad.audit.treatments import GROUPS, Neutral
-from dfad.clips import CLASS_NAMES
+from dfad.labels import CLASS_NAMES
 
 FORMAT = 1
 

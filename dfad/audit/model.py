@@ -13,10 +13,11 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from dfad.audit.columns import Column
 from dfad.audit.features import GROUPS
-from dfad.clips import Label, Manifest
+from dfad.clips import Manifest
 from dfad.errors import ConfigError, did_you_mean
 from dfad.evaluation.breakdown import NO_INTERVAL, part, with_interval
 from dfad.evaluation.units import CANDIDATES, Unit, is_known
+from dfad.labels import Label
 from dfad.metrics import auroc
 from dfad.metrics.bootstrap import Interval, untold
 from dfad.scores import ScoreTable

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from dfad.clips import LABEL_WORDS, SPLIT_WORDS
+from dfad.labels import LABEL_WORDS, SPLIT_WORDS
 
 MOST = 40  # words; names of which each has its own word say nothing
 LEAST, LEAST_SHARE = 5, 0.01  # clips that have the word, and clips that have it not

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from dfad.audit.measure import Measured
-from dfad.clips import CLASS_NAMES, SPLITS
 from dfad.evaluation.units import is_known
+from dfad.labels import CLASS_NAMES, SPLITS
 
 What = Literal["speaker", "text", "content"]
 TEXTS = ("text", "transcript", "sentence", "pair_id", "text_id", "utterance")

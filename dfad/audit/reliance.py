@@ -8,8 +8,8 @@ from math import isnan
 from dfad.audit.intervention import Alone, Effect, Finding, Intervened, Measured
 from dfad.audit.traits import TRAITS
 from dfad.audit.treatments import GROUPS, Neutral
-from dfad.clips import CLASS_NAMES
 from dfad.frontends import FrontendKnobs
+from dfad.labels import CLASS_NAMES
 
 VERDICTS = {  # the worst first
     "learnt": "the common value costs separation, dealt values do too, and the nuisance alone tells the classes",

@@ -15,7 +15,8 @@ from dfad.audit.features import GROUPS
 from dfad.audit.findings import CONFIDENCE, Finding, groups_of
 from dfad.audit.model import EVERYTHING, RANDOM, TRAIN_TEST, Trial
 from dfad.audit.whole import Audit
-from dfad.clips import SPLITS, Label, Manifest
+from dfad.clips import Manifest
+from dfad.labels import SPLITS, Label
 
 FORMAT = 1
 

@@ -12,7 +12,7 @@ from dfad.audit.findings import Finding
 from dfad.audit.measure import Measured
 from dfad.audit.model import RANDOM, TRAIN_TEST, Trial
 from dfad.audit.overlap import Overlap
-from dfad.clips import Label
+from dfad.labels import Label
 from dfad.metrics.bootstrap import Interval
 
 UNITS = ("clip", "speaker", "source", "page")

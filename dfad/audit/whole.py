@@ -16,8 +16,9 @@ from dfad.audit.measure import Measured, measure
 from dfad.audit.model import MOST_CLIPS, Grouping, Trial, groupings, trials
 from dfad.audit.overlap import Overlap, overlaps
 from dfad.audit.verdicts import remedies
-from dfad.clips import Label, Manifest
+from dfad.clips import Manifest
 from dfad.errors import DataError
+from dfad.labels import Label
 from dfad.metrics.bootstrap import untold
 
 Watch = Callable[..., Callable[[int, int], None]]

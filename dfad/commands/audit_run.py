@@ -18,11 +18,12 @@ from dfad.audit.intervention_json import results_of
 from dfad.audit.reliance import verdicts
 from dfad.audit.rescore import SWAPS, Clips, rescore, some_of, traits_table
 from dfad.audit.treatments import GROUPS, Neutral
-from dfad.clips import SPLITS, Label, Manifest
+from dfad.clips import Manifest
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import writing
 from dfad.commands.results import show_table
 from dfad.errors import ConfigError, DataError, RunError, did_you_mean
+from dfad.labels import SPLITS, Label
 from dfad.metrics.bootstrap import RESAMPLES
 from dfad.report.intervention import HEADER, rows, title, write_intervention
 from dfad.scorer import load_scorer

@@ -43,9 +43,9 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     import torch
 
     from dfad.calibrate import p_spoof
-    from dfad.clips import CLASS_NAMES, Label
     from dfad.deployed import Deployed
     from dfad.evaluation import worst
+    from dfad.labels import CLASS_NAMES, Label
     from dfad.report.inputs import heard
     from dfad.report.style import png
     from dfad.scores import ScoreTable

@@ -28,6 +28,7 @@ CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / 
 
 _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
 _NAMES = re.compile(r"\[[\w.]+(, *[\w.]+)*\]")
+_ESCAPED = re.compile(r"\\([:,=()\[\]{} \\])")  # as Hydra writes a value for its own grammar; people wrote it without
 _SWEEP = ("-m", "--multirun")
 
 
@@ -50,7 +51,7 @@ def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) ->
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             count, varied = _swept(sys.argv[1:])
             job = [word.removeprefix("++") for word in HydraConfig.get().overrides.task]
-            shown = [word for word in job if word.split("=")[0] in varied]
+            shown = [_ESCAPED.sub(r"\1", word) for word in job if word.split("=")[0] in varied]
             sweep.job(lambda: _plain(config), command, words=shown, count=count)
         else:
             failures.append(attempt(lambda: command(_plain(config))))

@@ -6,11 +6,11 @@ from typing import Any
 
 from dfad.audio import load
 from dfad.calibrate import p_spoof
-from dfad.clips import Label
 from dfad.commands.tables import note
 from dfad.deployed import Deployed
 from dfad.errors import AudioError
 from dfad.evaluation.worst import wrong
+from dfad.labels import Label
 from dfad.report.page import Sound
 from dfad.report.sound import flac, spectrogram
 from dfad.roots import Root

@@ -10,7 +10,8 @@ from dfad.commands.door import enter
 from dfad.commands.sweep import sweep_name
 
 if TYPE_CHECKING:
-    from dfad.clips import Label, Manifest
+    from dfad.clips import Manifest
+    from dfad.labels import Label
     from dfad.report.inputs import Example
     from dfad.training.config import TrainConfig
     from dfad.training.sampling import Pick, TrainBatches
@@ -72,8 +73,8 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
 
     import torch
 
-    from dfad.clips import Label
     from dfad.draws import Draws
+    from dfad.labels import Label
     from dfad.report.inputs import Example
     from dfad.training.datamodule import ClipDataset
     from dfad.training.sampling import TrainBatches

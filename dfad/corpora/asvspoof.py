@@ -12,13 +12,14 @@ from typing import Annotated, ClassVar
 import pandas as pd
 from pydantic import Field
 
-from dfad.clips import SPLITS, Manifest
+from dfad.clips import Manifest
 from dfad.corpora.base import Progress
 from dfad.corpora.listing import above, files_in, look
 from dfad.corpora.protocol import Counts, by_utterance, counted, differs, join, read_protocol, unnamed
 from dfad.corpora.published import PublishedKnobs
 from dfad.errors import DataError
 from dfad.knobs import Free
+from dfad.labels import SPLITS
 
 DEPTH = 5  # folders below the path in which a copy is looked for
 _OTHERS = r"ASVspoof20(19|21)_(LA|PA|DF).*"

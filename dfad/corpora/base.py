@@ -9,10 +9,11 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from dfad.audio import Limits
-from dfad.clips import SPLITS, Label, Manifest
+from dfad.clips import Manifest
 from dfad.corpora.hold_out import FORM, leave_out
 from dfad.errors import DataError
 from dfad.knobs import Free, Knobs
+from dfad.labels import SPLITS, Label
 
 Progress = Callable[[int, int], None]  # (done, of all)
 Counts = Mapping[str, tuple[int, int]]  # split → (bona fide, spoof)

@@ -17,13 +17,14 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from dfad.clips import SPLIT_WORDS, SPLITS, Manifest
+from dfad.clips import Manifest
 from dfad.corpora.archives import SOURCES
 from dfad.corpora.base import AbsentError, CorpusKnobs, Counts, Progress, counts
 from dfad.corpora.folder import read_folders
 from dfad.download import readable
 from dfad.errors import DataError
 from dfad.knobs import Free
+from dfad.labels import SPLIT_WORDS, SPLITS
 
 TEST_ATTACK = "google-wavenet"  # the generator of every test fake; which ones made the others, their names do not say
 DEPTH = 3  # folders below the path in which a copy is looked for

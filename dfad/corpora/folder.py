@@ -12,11 +12,12 @@ import pandas as pd
 from pydantic import Field
 
 from dfad.audio import SUFFIXES
-from dfad.clips import LABEL_WORDS, SPLIT_WORDS, Manifest
+from dfad.clips import Manifest
 from dfad.corpora.base import CorpusKnobs, Progress
 from dfad.corpora.listing import files_below
 from dfad.errors import DataError
 from dfad.knobs import Free
+from dfad.labels import LABEL_WORDS, SPLIT_WORDS
 
 
 class FolderKnobs(CorpusKnobs):

@@ -10,8 +10,9 @@ from difflib import get_close_matches
 import numpy as np
 import pandas as pd
 
-from dfad.clips import CLASS_NAMES, Label, Manifest
+from dfad.clips import Manifest
 from dfad.errors import ConfigError, DataError, did_you_mean
+from dfad.labels import CLASS_NAMES, Label
 
 FORM = "write it as column:value, such as speaker:anna"
 MOST_LISTED = 40

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from dfad.clips import Manifest, parse_labels
+from dfad.clips import Manifest
 from dfad.corpora.base import Progress
 from dfad.corpora.listing import files_below, look
 from dfad.corpora.protocol import counted, differs, join, say_twice, unnamed
@@ -21,6 +21,7 @@ from dfad.corpora.rows import first_line, read_rows
 from dfad.dealing import AT_RANDOM, by_group, deal
 from dfad.errors import DataError
 from dfad.knobs import Free
+from dfad.labels import parse_labels
 from dfad.wrong_rows import WrongRows
 
 PUBLISHED = {"": (19_963, 11_816)}

@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from dfad.clips import Label, parse_labels
 from dfad.corpora.rows import read_rows
 from dfad.errors import DataError
+from dfad.labels import Label, parse_labels
 from dfad.wrong_rows import WrongRows
 
 Counts = Mapping[str, tuple[int, int]]  # split → (bona fide, spoof)

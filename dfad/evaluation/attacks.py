@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from dfad.clips import Label
+from dfad.labels import Label
 from dfad.scores import ScoreTable
 
 MOST_NAMED = 8

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from dfad.clips import CLASS_NAMES
 from dfad.errors import DataError
 from dfad.evaluation.units import Unit, unit_of
+from dfad.labels import CLASS_NAMES
 from dfad.metrics import eer
 from dfad.metrics.bootstrap import RESAMPLES, Interval, distributions, interval, p_value, untold
 from dfad.metrics.pairs import pairs

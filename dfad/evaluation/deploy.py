@@ -7,11 +7,11 @@ from math import isfinite
 import numpy as np
 
 from dfad.calibrate import CALIBRATORS, Calibrator
-from dfad.clips import CLASS_NAMES
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import choose_threshold, parse_rule
+from dfad.labels import CLASS_NAMES
 from dfad.scores import ScoreTable
 
 FEW_CLIPS = 30

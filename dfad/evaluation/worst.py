@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfad.clips import Label
+from dfad.labels import Label
 from dfad.scores import ScoreTable
 
 

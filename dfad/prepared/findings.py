@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from dfad.audio import shortness, too_short
-from dfad.clips import SPLITS, Label, Manifest
+from dfad.clips import Manifest
 from dfad.corpora.base import Counts
+from dfad.labels import SPLITS, Label
 
 FACTS = ("sample_rate", "channels", "format", "subtype", "bytes", "sha256", "audio_hash")  # and duration_s
 UNKNOWN_SPEAKERS = ("", "-", "?", "unknown", "none", "nan", "na", "n/a")

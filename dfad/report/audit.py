@@ -10,7 +10,7 @@ from dfad.audit.columns import Column
 from dfad.audit.features import GROUPS, SHARES
 from dfad.audit.model import EVERYTHING, RANDOM, TRAIN_TEST
 from dfad.audit.whole import Audit
-from dfad.clips import Label
+from dfad.labels import Label
 from dfad.report.page import Headline, Page, Section, render
 from dfad.report.shortcut import Panel, distributions, shares
 from dfad.report.style import png

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from dfad.clips import SPLITS, Label
 from dfad.corpora.base import counts
+from dfad.labels import SPLITS, Label
 from dfad.metrics import CLASSES
 from dfad.prepared.findings import Findings
 from dfad.report.page import Headline, Page, Section, render

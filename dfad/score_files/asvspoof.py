@@ -7,8 +7,8 @@ from typing import Literal
 
 import pandas as pd
 
-from dfad.clips import Label
 from dfad.errors import DataError
+from dfad.labels import Label
 from dfad.scores import ScoreTable, score_words
 
 KEYS = {Label.SPOOF: "spoof", Label.BONA_FIDE: "bonafide"}

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfad.clips import CLASS_NAMES, Label, parse_labels, parse_splits
 from dfad.errors import DataError
+from dfad.labels import CLASS_NAMES, Label, parse_labels, parse_splits
 from dfad.score_files.tables import read_table
 from dfad.scores import require_once
 from dfad.wrong_rows import WrongRows

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from dfad.clips import LABEL_WORDS
 from dfad.errors import DataError
+from dfad.labels import LABEL_WORDS
 from dfad.scores import COLUMNS, number_of
 
 NAMES = {  # what a column is called in the wild, in lower case and with _ for - and blanks

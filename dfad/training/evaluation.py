@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import numpy as np
 from rich.markup import escape
 
-from dfad.clips import SPLITS, Manifest
+from dfad.clips import Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
 from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs, Named
+from dfad.labels import SPLITS
 from dfad.roots import Root
 from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfad.clips import CLASS_NAMES, Manifest
+from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.errors import DataError
+from dfad.labels import CLASS_NAMES
 
 
 class Cell(NamedTuple):
