@@ -106,20 +106,33 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
+Called = Callable[..., tuple[int, str, str]]
+
+
 @pytest.fixture
-def prepare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., tuple[int, str]]:
-    """Call `dfad prepare` in this process and in an empty folder; gives the exit code and all that it printed."""
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Called:
+    """Call `dfad <name> <words>` in this process and in an empty folder; gives exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(name: str, *words: object, columns: int = 160) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [f"dfad {name}", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit) as leave:
+            import_module(f"dfad.commands.{name}").main()
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return int(leave.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def prepare(command: Called) -> Callable[..., tuple[int, str]]:
+    """Call `dfad prepare` likewise; gives the exit code and all that it printed."""
 
     def call(*words: str) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad prepare", *words])
-        with pytest.raises(SystemExit) as leave:
-            import_module("dfad.commands.prepare").main()
-        shown = capsys.readouterr()
-        return int(leave.value.code or 0), shown.out + shown.err
+        code, out, err = command("prepare", *words, columns=200)
+        return code, out + err
 
     return call
 

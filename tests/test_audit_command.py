@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,14 @@ import pytest
 
 from dfad.clips import Manifest
 from dfad.commands import audit as audit_command
-from dfad.commands.audit import main
+from tests.conftest import Called
 from tests.planted import in_spoof, planted
-
-Called = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def audit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Called:
+def audit(command: Called) -> Called:
     """Call the command in this process and folder; gives exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad audit", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "100")
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return int(leave.value.code or 0), out, err
-
-    return call
+    return partial(command, "audit", columns=100)
 
 
 @pytest.fixture(scope="module")

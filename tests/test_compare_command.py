@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dfad.commands.compare import main
 from dfad.scores import ScoreTable
-
-Called = Callable[..., tuple[int, str, str]]
+from tests.conftest import Called
 
 
 @pytest.fixture
-def compare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Called:
+def compare(command: Called) -> Called:
     """Call the command in this process and folder; gives exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad compare", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "160")
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return int(leave.value.code or 0), out, err
-
-    return call
+    return partial(command, "compare")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,10 @@ import pytest
 import soundfile
 import yaml
 
-from dfad.commands.evaluate import main
 from dfad.evaluation import choose_threshold
 from dfad.score_files import read_scores
 from dfad.scores import ScoreTable
-from tests.conftest import environment
-
-Called = Callable[..., tuple[int, str, str]]
+from tests.conftest import Called, environment
 
 BY_HAND = """file,score,label,attack,lang
 a.wav,3.0,bona-fide,,de
@@ -38,20 +35,9 @@ h.wav,-4.0,spoof,A2,en
 
 
 @pytest.fixture
-def evaluate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Called:
+def evaluate(command: Called) -> Called:
     """Call the command in this process and folder; gives exit code, stdout and stderr."""
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["dfad evaluate", *map(str, words)])
-        monkeypatch.setenv("COLUMNS", "160")
-        monkeypatch.chdir(tmp_path)
-        with pytest.raises(SystemExit) as leave:
-            main()
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return int(leave.value.code or 0), out, err
-
-    return call
+    return partial(command, "evaluate")
 
 
 @pytest.fixture
