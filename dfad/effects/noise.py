@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -13,4 +14,5 @@ def add_noise(wave: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """
     signal = wave.square().mean(-1, keepdim=True)
     power = noise.square().mean(-1, keepdim=True).clamp_min(1e-20)
-    return wave + noise * (signal / power * 10.0 ** (-snr_db[:, None] / 10.0)).sqrt()
+    scale = signal / power * 10.0 ** (-snr_db[:, None] / 10.0)
+    return wave + noise * torch.where(scale > 0, scale, 1.0).sqrt() * (scale > 0)  # the root of 0 has no gradient

@@ -68,8 +68,8 @@ def with_power_of(wave: Tensor, changed: Tensor) -> Tensor:
     Shape:
         wave, changed: (batch, samples) -> (batch, samples)
     """
-    before, after = (x.square().mean(-1, keepdim=True) + _TINY for x in (wave, changed))
-    return changed * (before / after).sqrt()
+    before, after = ((x.square().mean(-1, keepdim=True) + _TINY).sqrt() for x in (wave, changed))
+    return changed * (before / after)
 
 
 def rt60(response: Tensor, sample_rate: int) -> Tensor:
