@@ -10,6 +10,7 @@ from io import BytesIO
 
 import numpy as np
 import soundfile
+import soxr
 
 # Of Vorbis' quality, bits per second follow; here what it spends on speech at 16 kHz
 _VORBIS_LEVELS = {32.0: 1.0, 48.0: 0.8, 64.0: 0.5, 96.0: 0.0}
@@ -18,7 +19,11 @@ _MP3_DELAY = 576 + 529  # samples: LAME's, and that of any decoder
 
 
 def mp3(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
-    """MPEG layer III by LAME, at a constant bit rate."""
+    """MPEG layer III by LAME, at a constant bit rate; there is none below 32 kbit/s above 24 kHz."""
+    if kbps < 32 and rate > 24_000:
+        return soxr.resample(
+            mp3(soxr.resample(wave, rate, 24_000, quality="HQ"), 24_000, kbps), 24_000, rate, quality="HQ"
+        )
     slowest, fastest = (8.0, 160.0) if rate < 32_000 else (32.0, 320.0)  # what libsndfile's levels 1 and 0 are
     level = min((fastest - kbps) / (fastest - slowest), 0.9999)  # libsndfile 1.2.2 refuses a whole 1
     data = _encode(wave, rate, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT")
