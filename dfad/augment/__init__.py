@@ -11,5 +11,6 @@ from dfad.augment.level import Gain, Polarity
 from dfad.augment.masks import SpecAugment
 from dfad.augment.noise import Noise
 from dfad.augment.time import Shift
+from dfad.augment.vocoded import Vocoded
 
-__all__ = ["AugmentKnobs", "Drawn", "Gain", "Noise", "Polarity", "Shift", "SpecAugment"]
+__all__ = ["AugmentKnobs", "Drawn", "Gain", "Noise", "Polarity", "Shift", "SpecAugment", "Vocoded"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -13,6 +13,7 @@ from dfad.augment.level import Gain, Polarity
 from dfad.augment.masks import SpecAugment
 from dfad.augment.noise import Noise
 from dfad.augment.time import Shift
+from dfad.augment.vocoded import Vocoded
 from dfad.draws import Draws
 from dfad.knobs import Free, Knobs
 
@@ -22,16 +23,29 @@ class AugmentKnobs(Knobs):
 
     name: Annotated[str, Free] = Field("none", description="of the preset; it has no effect by itself")
     crop: Literal["random", "start"] = Field("start", description="which part of a longer clip an epoch hears")
+    vocoded: Vocoded | None = None
     shift: Shift | None = None
     polarity: Polarity | None = None
     noise: Noise | None = None
     gain: Gain | None = None
     specaugment: SpecAugment | None = None
 
+    def identity(self) -> dict[str, Any]:
+        """Give the options that can change a run's numbers; one that came later and is off is left out."""
+        values = super().identity()
+        if self.vocoded is None:
+            del values["vocoded"]
+        return values
+
+    @property
+    def copies(self) -> float:
+        """How many spoofed copies come with a bona fide clip of an epoch, on average."""
+        return self.vocoded.p if self.vocoded else 0.0
+
     @property
     def random(self) -> bool:
         """Whether a clip comes out otherwise in every epoch."""
-        effects = (self.shift, self.polarity, self.noise, self.gain, self.specaugment)
+        effects = (self.vocoded, self.shift, self.polarity, self.noise, self.gain, self.specaugment)
         return self.crop == "random" or any(effect is not None for effect in effects)
 
     def wave(self, wave: Tensor, draws: Draws, sample_rate: int) -> Tensor:

@@ -14,14 +14,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dfad.audio import Limits, fit, load
-from dfad.augment import AugmentKnobs
+from dfad.augment import AugmentKnobs, Vocoded
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
-from dfad.training.shares import cells_of
+from dfad.training.shares import cells_of, copies_by_part
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,24 @@ class Batch:
 
 
 class ClipDataset(Dataset[Any]):
-    """Decodes the crop of a clip that a `Pick` asks for, or leaves that where outputs of the frozen part are kept."""
+    """Decodes the crop of a clip that a `Pick` asks for, or leaves that where outputs of the frozen part are kept.
+
+    Where a spoofed copy is wanted it is made here, one clip at a time: vocoders gain nothing from a batch, and loader
+    processes take the work off the training.
+    """
 
     kept: Kept | None = None
 
-    def __init__(self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits) -> None:
-        self.manifest, self.limits = manifest, limits
+    def __init__(
+        self,
+        manifest: Manifest,
+        frontend: FrontendKnobs,
+        limits: Limits,
+        *,
+        vocoded: Vocoded | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.manifest, self.limits, self.vocoded, self.seed = manifest, limits, vocoded, seed
         self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
 
@@ -84,16 +96,25 @@ class ClipDataset(Dataset[Any]):
             expected_s=None if np.isnan(seconds) else float(seconds),
             limits=self.limits,
         )
+        if pick.copied:
+            wave = self._spoofed(wave, pick)
         return fit(wave, self.samples), pick
+
+    def _spoofed(self, wave: np.ndarray, pick: Pick) -> np.ndarray:
+        assert self.vocoded is not None
+        assert pick.epoch is not None
+        draws = Draws(self.seed, pick.epoch, torch.tensor([pick.row]), torch.tensor([pick.draw]))
+        return self.vocoded.spoofed(wave, self.sample_rate, draws)
 
     def collate(self, items: list[tuple[np.ndarray, Pick]]) -> Batch:
         """Stack clips to a batch."""
         row = np.array([pick.row for _, pick in items])
+        draw = torch.tensor([pick.draw for _, pick in items])
         return Batch(
             wave=torch.from_numpy(np.stack([wave for wave, _ in items])),
             row=torch.from_numpy(row),
-            draw=torch.tensor([pick.draw for _, pick in items]),
-            label=torch.from_numpy(self.manifest.labels[row].astype(np.int64)),
+            draw=draw,
+            label=torch.from_numpy(self.manifest.labels[row].astype(np.int64)) * (draw >= 0),  # a copy is spoof
             frozen=self.kept.of(row) if self.kept else None,
         )
 
@@ -127,7 +148,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.manifest, self.data, self.augment, self.seed = manifest, data, augment or AugmentKnobs(), seed
         self.frontend = frontend.build()
         self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
-        self.dataset = ClipDataset(manifest, frontend, data.limits)
+        self.dataset = ClipDataset(manifest, frontend, data.limits, vocoded=self.augment.vocoded, seed=seed)
         self._first_epoch = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -140,7 +161,8 @@ class ClipDataModule(pl.LightningDataModule):
                 batch_size=self.data.batch_size // trainer.world_size,
                 seed=self.seed,
                 epoch=self._epoch,
-                cells=cells_of(self.manifest, self.data),
+                cells=cells_of(self.manifest, self.data, self.augment.copies),
+                copies=sum(copies_by_part(self.manifest, self.data, self.augment.copies).values()),
                 crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,

@@ -61,7 +61,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     accelerator = accelerator_of(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     manifest.require_both_classes(SPLITS)
-    cells_of(manifest, config.data)  # what cannot be drawn is told before any work
+    cells_of(manifest, config.data, config.augment.copies)  # what cannot be drawn is told before any work
     config.eval.require(manifest.frame.columns)
     clips = fingerprint(manifest, screen.watch("looking at clips"))
     run = Run.of(config, clips, accelerator)
@@ -144,7 +144,7 @@ def _sound(checkpoint: Path) -> Checkpoint:
 
 def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> Detector:
     attacks = sorted({*attack_names(manifest.frame)[manifest.rows("train")].unique()} - {""})
-    counts = drawn_by_class(manifest, cells_of(manifest, config.data))
+    counts = drawn_by_class(manifest, cells_of(manifest, config.data, config.augment.copies))
     detector = DETECTORS.get(config.model.name, Detector)(
         DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks)),
         config.trainer,

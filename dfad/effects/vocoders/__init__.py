@@ -31,7 +31,7 @@ VOCODERS: Mapping[str, Vocoder] = {
 }
 
 
-def copy(wave: np.ndarray, sample_rate: int, vocoder: str, seed: int) -> np.ndarray:
+def vocode(wave: np.ndarray, sample_rate: int, vocoder: str, seed: int) -> np.ndarray:
     """Copy one clip, the same bit for bit wherever it is done: alone in its batch, in one thread, within full scale.
 
     Args:
