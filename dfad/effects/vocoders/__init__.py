@@ -18,8 +18,9 @@ from torch import Tensor
 from dfad.effects.level import within_full_scale
 from dfad.effects.vocoders.partials import sinusoidal
 from dfad.effects.vocoders.parts import Seed
-from dfad.effects.vocoders.source_filter import lpc, minimum_phase
-from dfad.effects.vocoders.spectral import griffin_lim
+from dfad.effects.vocoders.quantised import residual_vq
+from dfad.effects.vocoders.source_filter import lpc, minimum_phase, mixed_excitation
+from dfad.effects.vocoders.spectral import griffin_lim, mel_excitation, phase_vocoder
 
 Vocoder = Callable[[Tensor, int, Seed], Tensor]
 
@@ -28,6 +29,10 @@ VOCODERS: Mapping[str, Vocoder] = {
     "lpc": lpc,
     "minimum-phase": minimum_phase,
     "sinusoidal": sinusoidal,
+    "mel-excitation": mel_excitation,
+    "mixed-excitation": mixed_excitation,
+    "phase-vocoder": phase_vocoder,
+    "residual-vq": residual_vq,
 }
 
 
