@@ -26,7 +26,8 @@ from scipy import signal
 from dfad.clips import Manifest
 from dfad.corpora.base import CorpusKnobs, Progress
 from dfad.corpora.voices import SAMPLE_RATE, draw_voice, utter
-from dfad.effects.vocoders import VOCODERS, one_thread
+from dfad.effects.threads import one_thread
+from dfad.effects.vocoders import VOCODERS
 from dfad.errors import DataError
 from dfad.knobs import Free
 

@@ -1,4 +1,7 @@
-"""ClipDataModule: manifest → batches of waveforms → augmentation and frontend on the device."""
+"""ClipDataModule: manifest → batches of waveforms → augmentation and frontend on the device.
+
+Where an effect needs files or a codec, all augmentation of waveforms comes in the loader processes instead, in order.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dfad.audio import Limits, fit, load
-from dfad.augment import AugmentKnobs, Vocoded
+from dfad.augment import AugmentKnobs
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
+from dfad.training.clip_chain import ClipChain, clip_chain
+from dfad.training.clip_copies import ClipCopies, clip_copies
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
 from dfad.training.shares import cells_of, copies_by_part
@@ -76,11 +81,10 @@ class ClipDataset(Dataset[Any]):
         manifest: Manifest,
         frontend: FrontendKnobs,
         limits: Limits,
-        *,
-        vocoded: Vocoded | None = None,
-        seed: int = 0,
+        chain: ClipChain | None = None,
+        copies: ClipCopies | None = None,
     ) -> None:
-        self.manifest, self.limits, self.vocoded, self.seed = manifest, limits, vocoded, seed
+        self.manifest, self.limits, self.chain, self.copies = manifest, limits, chain, copies
         self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
 
@@ -97,14 +101,10 @@ class ClipDataset(Dataset[Any]):
             limits=self.limits,
         )
         if pick.copied:
-            wave = self._spoofed(wave, pick)
-        return fit(wave, self.samples), pick
-
-    def _spoofed(self, wave: np.ndarray, pick: Pick) -> np.ndarray:
-        assert self.vocoded is not None
-        assert pick.epoch is not None
-        draws = Draws(self.seed, pick.epoch, torch.tensor([pick.row]), torch.tensor([pick.draw]))
-        return self.vocoded.spoofed(wave, self.sample_rate, draws)
+            assert self.copies is not None
+            wave = self.copies(wave, pick)
+        wave = fit(wave, self.samples)
+        return (self.chain(wave, pick) if self.chain else wave), pick
 
     def collate(self, items: list[tuple[np.ndarray, Pick]]) -> Batch:
         """Stack clips to a batch."""
@@ -148,7 +148,9 @@ class ClipDataModule(pl.LightningDataModule):
         self.manifest, self.data, self.augment, self.seed = manifest, data, augment or AugmentKnobs(), seed
         self.frontend = frontend.build()
         self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
-        self.dataset = ClipDataset(manifest, frontend, data.limits, vocoded=self.augment.vocoded, seed=seed)
+        chain = clip_chain(self.augment, manifest, frontend, data.limits, seed)
+        copies = clip_copies(self.augment, frontend, seed)
+        self.dataset = ClipDataset(manifest, frontend, data.limits, chain, copies)
         self._first_epoch = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -187,7 +189,9 @@ class ClipDataModule(pl.LightningDataModule):
             return replace(batch, features=self.frontend(batch.wave))
         draws = Draws(self.seed, self._epoch(), batch.row, batch.draw)
         with torch.no_grad():
-            wave = self.augment.wave(batch.wave, draws, self.frontend.knobs.sample_rate)
+            wave = batch.wave
+            if not self.dataset.chain:
+                wave = self.augment.wave(wave, draws, self.frontend.knobs.sample_rate)
             return replace(batch, wave=wave, features=self.augment.features(self.frontend(wave), draws))
 
     def state_dict(self) -> dict[str, int]:
@@ -225,7 +229,8 @@ class ClipDataModule(pl.LightningDataModule):
         if self.dataset.kept:
             workers = 0  # there is nothing to decode
         elif workers is None:
-            workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if on_gpu else 0
+            busy = on_gpu or bool(self.dataset.chain or self.dataset.copies)  # the training beside the loading, or both
+            workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if busy else 0
         return DataLoader(
             self.dataset,
             batch_sampler=batches,

@@ -8,14 +8,14 @@ clip), on the CPU: neither batch neighbours nor the device change it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dfad.effects.level import within_full_scale
+from dfad.effects.threads import one_thread
 from dfad.effects.vocoders.partials import sinusoidal
 from dfad.effects.vocoders.parts import Seed
 from dfad.effects.vocoders.quantised import residual_vq
@@ -53,14 +53,3 @@ def vocode(wave: np.ndarray, sample_rate: int, vocoder: str, seed: int) -> np.nd
             0
         ].numpy()
     return found
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep sums in the same order on any number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

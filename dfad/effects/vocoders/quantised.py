@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dfad.effects.analysis import even
 from dfad.effects.vocoders.parts import Seed
 
-_WIDTH = 8
+_WIDTH = 8  # coefficients that are coded together: 400 Hz
 _WORDS = 256
 _STEP_DB = 1.5
 
