@@ -34,7 +34,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {  # the way of a sound from a mouth to 
 
 
 class AugmentKnobs(Knobs):
-    """What is done to training clips, in this order and, but for `vocoded`, to both classes alike; null leaves an effect out."""
+    """What is done to training clips, in this order, to both classes alike but for `vocoded`; null leaves it out."""
 
     name: Annotated[str, Free] = Field("none", description="of the preset; it has no effect by itself")
     crop: Literal["random", "start"] = Field("start", description="which part of a longer clip an epoch hears")

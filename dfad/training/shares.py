@@ -80,7 +80,7 @@ def copies_by_part(manifest: Manifest, data: CorpusKnobs, copies: float) -> dict
         DataError: if there should be copies, and there are too few bona fide clips for a single one.
     """
     parts, counts = parts_of(manifest, data), drawn_by_part(manifest, data)
-    real = {part: counts[part] * float(manifest.labels[rows].mean()) for part, rows in parts.items()}
+    real = {part: counts[part] * len(_by_class(manifest, rows)[1]) / max(1, len(rows)) for part, rows in parts.items()}
     found = {part: int(copies * count + 0.5) for part, count in real.items()}
     if copies and not any(found.values()):
         raise DataError(
