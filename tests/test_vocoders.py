@@ -13,7 +13,8 @@ from torch import Tensor
 
 from dfad.corpora.voices import draw_voice, utter
 from dfad.effects.analysis import pitch
-from dfad.effects.vocoders import VOCODERS, Vocoder, griffin_lim
+from dfad.effects.vocoders import VOCODERS, Vocoder, griffin_lim, minimum_phase, mixed_excitation, residual_vq, vocode
+from dfad.effects.vocoders.quantised import lapped_basis
 
 RATE = 16000
 every_vocoder = pytest.mark.parametrize("vocoder", VOCODERS.values(), ids=VOCODERS.keys())
@@ -180,3 +181,63 @@ def test_spectrum_of_real_speech_is_kept(vocoder: Vocoder, reference: Path) -> N
         copy = vocoder(speech, rate, 0)
         assert (level_db(copy) - level_db(speech)).abs() < 3
         assert spectral_distance_db(copy, speech) < 7
+
+
+def test_the_lapped_transform_gives_the_signal_back() -> None:
+    hop = 80
+    basis = lapped_basis(hop)
+    wave = torch.randn(1600, generator=torch.Generator().manual_seed(0))
+    frames = wave.unfold(0, 2 * hop, hop) @ basis @ basis.T
+    back = torch.zeros(1600)
+    for number, frame in enumerate(frames):
+        back[number * hop : (number + 2) * hop] += frame
+    torch.testing.assert_close(back[hop:-hop], wave[hop:-hop], atol=1e-5, rtol=1e-5)
+
+
+def test_more_stages_are_nearer_to_the_original(speech: Tensor) -> None:
+    errors = [level_db(residual_vq(speech, RATE, 0, stages=stages) - speech) for stages in (1, 2, 3)]
+    assert (errors[0] > errors[1] + 2).all()
+    assert (errors[1] > errors[2] + 2).all()
+
+
+def test_a_band_of_noise_over_pulses_is_driven_by_noise() -> None:
+    time = torch.arange(RATE) / RATE
+    noise = torch.randn(1, RATE, generator=torch.Generator().manual_seed(0))
+    spectrum = torch.fft.rfft(noise)
+    spectrum[:, : RATE * 2500 // RATE] = 0  # noise above 2.5 kHz, pulses below 4 kHz
+    wave = pulse_train(120.0) * (time < 2) + 0.03 * torch.fft.irfft(spectrum)
+
+    def periodic(signal: Tensor, low: int, high: int) -> float:
+        """How much the envelope of a band repeats after a period of 120 Hz."""
+        part = torch.fft.rfft(signal)
+        part[:, :low], part[:, high:] = 0, 0
+        around = torch.fft.ifft(torch.nn.functional.pad(part, (0, RATE - part.shape[-1]))).abs()[0]
+        around = around - around.mean()
+        lag = round(RATE / 120)
+        return float((around[lag:] * around[:-lag]).mean() / around.square().mean())
+
+    mixed, fixed = mixed_excitation(wave, RATE, 0), minimum_phase(wave, RATE, 0, voiced_below=8000.0)
+    assert periodic(mixed, 300, 900) > 0.7
+    assert periodic(wave, 6000, 7900) < 0.2
+    assert periodic(mixed, 6000, 7900) < periodic(fixed, 6000, 7900) - 0.3
+
+
+def test_a_clip_is_copied_alike_in_any_number_of_threads(speech: Tensor) -> None:
+    wave = speech[0].numpy()
+    before = torch.get_num_threads()
+    for name in VOCODERS:
+        copies = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            copies.append(vocode(wave, RATE, name, 7))
+            assert torch.get_num_threads() == threads
+        assert np.array_equal(*copies)
+        assert np.abs(copies[0]).max() <= 1
+    torch.set_num_threads(before)
+
+
+def test_a_copy_that_would_clip_is_scaled(speech: Tensor) -> None:
+    loud = (speech[0] / speech[0].abs().max()).numpy()
+    assert any(np.abs(VOCODERS[name](torch.from_numpy(loud)[None], RATE, 0)).max() > 1 for name in VOCODERS)
+    for name in VOCODERS:
+        assert np.abs(vocode(loud, RATE, name, 0)).max() <= 1 + 1e-6

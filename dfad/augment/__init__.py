@@ -16,6 +16,7 @@ from dfad.augment.noise import Noise
 from dfad.augment.rawboost import RawBoost
 from dfad.augment.rooms import Rerecord, Room
 from dfad.augment.time import Shift, Silence, Speed
+from dfad.augment.vocoded import Vocoded
 
 __all__ = [
     "STAGES",
@@ -41,5 +42,6 @@ __all__ = [
     "Speed",
     "Telephone",
     "Tilt",
+    "Vocoded",
     "Voice",
 ]

@@ -18,6 +18,7 @@ from dfad.augment.noise import Noise
 from dfad.augment.rawboost import RawBoost
 from dfad.augment.rooms import Rerecord, Room
 from dfad.augment.time import Shift, Silence, Speed
+from dfad.augment.vocoded import Vocoded
 from dfad.draws import Draws
 from dfad.knobs import Free, Knobs, Later
 
@@ -33,10 +34,11 @@ STAGES: Mapping[str, tuple[str, ...]] = {  # the way of a sound from a mouth to 
 
 
 class AugmentKnobs(Knobs):
-    """What is done to training clips, in this order and to both classes alike; null leaves an effect out."""
+    """What is done to training clips, in this order, to both classes alike but for `vocoded`; null leaves it out."""
 
     name: Annotated[str, Free] = Field("none", description="of the preset; it has no effect by itself")
     crop: Literal["random", "start"] = Field("start", description="which part of a longer clip an epoch hears")
+    vocoded: Annotated[Vocoded | None, Later] = None
     speed: Annotated[Speed | None, Later] = None
     silence: Annotated[Silence | None, Later] = None
     shift: Shift | None = None
@@ -57,6 +59,11 @@ class AugmentKnobs(Knobs):
     specaugment: SpecAugment | None = None
 
     @property
+    def copies(self) -> float:
+        """How many spoofed copies come with a bona fide clip of an epoch, on average."""
+        return self.vocoded.p if self.vocoded else 0.0
+
+    @property
     def steps(self) -> Iterator[tuple[str, Sometimes]]:
         """The effects on waveforms that are not left out, in their order."""
         for names in STAGES.values():
@@ -67,7 +74,7 @@ class AugmentKnobs(Knobs):
     @property
     def random(self) -> bool:
         """Whether a clip comes out otherwise in every epoch."""
-        return self.crop == "random" or any(self.steps) or self.specaugment is not None
+        return self.crop == "random" or any(self.steps) or bool(self.vocoded or self.specaugment)
 
     @property
     def reads_files(self) -> bool:

@@ -78,16 +78,25 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     from dfad.labels import Label
     from dfad.report.inputs import Example
     from dfad.training.clip_chain import clip_chain
+    from dfad.training.clip_copies import clip_copies
     from dfad.training.datamodule import ClipDataset
     from dfad.training.sampling import TrainBatches
-    from dfad.training.shares import cells_of
+    from dfad.training.shares import cells_of, copies_by_part
 
-    rows, cells = manifest.rows("train"), cells_of(manifest, config.data)
-    batches = TrainBatches(rows, batch_size=64, seed=config.seed, epoch=lambda: 0, cells=cells)
+    share = config.augment.copies
+    batches = TrainBatches(
+        manifest.rows("train"),
+        batch_size=64,
+        seed=config.seed,
+        epoch=lambda: 0,
+        cells=cells_of(manifest, config.data, share),
+        copies=sum(copies_by_part(manifest, config.data, share).values()),
+    )
     first = {label: islice(_picks(manifest, batches, label), 2) for label in reversed(Label)}
     picks = [pick for found in first.values() for pick in found]
     chain = clip_chain(config.augment, manifest, config.frontend, config.data.limits, config.seed)
-    dataset = ClipDataset(manifest, config.frontend, config.data.limits)
+    copies = clip_copies(config.augment, config.frontend, config.seed)
+    dataset = ClipDataset(manifest, config.frontend, config.data.limits, copies=copies)
     batch = dataset.collate([dataset[pick] for pick in picks])
     draws = Draws(config.seed, 0, batch.row, batch.draw)
     frontend, rate = config.frontend.build(), config.frontend.sample_rate
@@ -98,8 +107,14 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
         else:
             heard = config.augment.wave(batch.wave, draws, rate)
         augmented = config.augment.features(frontend(heard), draws)
+
+    def title(pick: Pick) -> str:
+        if copies and pick.copied:
+            return f"{Label.SPOOF}: {copies.vocoder(pick)} copy of {manifest.ids[pick.row]}"
+        return f"{manifest[pick.row].label}: {manifest.ids[pick.row]}"
+
     return [
-        Example(wave, rate, before, after, f"{manifest[pick.row].label}: {manifest.ids[pick.row]}")
+        Example(wave, rate, before, after, title(pick))
         for pick, wave, before, after in zip(
             picks, batch.wave.numpy(), features[:, 0].numpy(), augmented[:, 0].numpy(), strict=True
         )
@@ -107,5 +122,5 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
 
 
 def _picks(manifest: Manifest, batches: TrainBatches, label: Label) -> Iterator[Pick]:
-    """The clips of a class in their order."""
-    return (pick for batch in batches for pick in batch if manifest.labels[pick.row] == label)
+    """The clips of a class in their order; a copy is a spoof."""
+    return (pick for batch in batches for pick in batch if manifest.labels[pick.row] * (not pick.copied) == label)

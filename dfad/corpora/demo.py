@@ -11,7 +11,6 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -27,6 +26,7 @@ from scipy import signal
 from dfad.clips import Manifest
 from dfad.corpora.base import CorpusKnobs, Progress
 from dfad.corpora.voices import SAMPLE_RATE, draw_voice, utter
+from dfad.effects.threads import one_thread
 from dfad.effects.vocoders import VOCODERS
 from dfad.errors import DataError
 from dfad.knobs import Free
@@ -99,7 +99,7 @@ def synthesise(root: Path, *, seed: int, progress: Progress | None = None) -> No
     shutil.rmtree(partial, ignore_errors=True)
     clips = list(_plan())
     try:
-        with _one_thread():
+        with one_thread():
             for done, clip in enumerate(clips, start=1):
                 path = partial / clip.path
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,17 +161,6 @@ def _set_scene(wave: Wave, rng: np.random.Generator) -> Wave:
 
 def _rms(wave: NDArray[np.floating]) -> float:
     return float(np.sqrt(np.mean(np.square(wave))))
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep sums in the same order on any number of cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class DemoKnobs(CorpusKnobs):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +12,7 @@ from dfad.audio import Limits, load
 from dfad.augment import AugmentKnobs
 from dfad.clips import Label, Manifest
 from dfad.draws import Draws
+from dfad.effects.threads import one_thread
 from dfad.errors import DataError
 from dfad.frontends import FrontendKnobs
 from dfad.training.sampling import Pick
@@ -48,7 +47,7 @@ class ClipChain:
         if pick.epoch is None:
             return wave
         draws = Draws(self.seed, pick.epoch, torch.tensor([pick.row]), torch.tensor([pick.draw]))
-        with torch.no_grad(), _one_thread():
+        with torch.no_grad(), one_thread():
             rate, voice = self.frontend.sample_rate, partial(self._voice, pick.row)
             heard: np.ndarray = self.augment.wave(torch.from_numpy(wave)[None], draws, rate, voice)[0].numpy()
         return heard
@@ -74,16 +73,3 @@ def clip_chain(
     rows = manifest.rows("train")
     voices = rows[manifest.labels[rows] == Label.BONA_FIDE]
     return ClipChain(augment, manifest, voices, frontend, limits, seed)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute as loader processes do, so that sums come in the same order."""
-    before = torch.get_num_threads()
-    if before > 1:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        if before > 1:
-            torch.set_num_threads(before)

@@ -23,9 +23,10 @@ from dfad.corpora import CorpusKnobs
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
 from dfad.training.clip_chain import ClipChain, clip_chain
+from dfad.training.clip_copies import ClipCopies, clip_copies
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
-from dfad.training.shares import cells_of
+from dfad.training.shares import cells_of, copies_by_part
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,23 @@ class Batch:
 
 
 class ClipDataset(Dataset[Any]):
-    """Decodes the crop of a clip that a `Pick` asks for, or leaves that where outputs of the frozen part are kept."""
+    """Decodes the crop of a clip that a `Pick` asks for, or leaves that where outputs of the frozen part are kept.
+
+    Where a spoofed copy is wanted it is made here, one clip at a time: vocoders gain nothing from a batch, and loader
+    processes take the work off the training.
+    """
 
     kept: Kept | None = None
 
     def __init__(
-        self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits, chain: ClipChain | None = None
+        self,
+        manifest: Manifest,
+        frontend: FrontendKnobs,
+        limits: Limits,
+        chain: ClipChain | None = None,
+        copies: ClipCopies | None = None,
     ) -> None:
-        self.manifest, self.limits, self.chain = manifest, limits, chain
+        self.manifest, self.limits, self.chain, self.copies = manifest, limits, chain, copies
         self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
 
@@ -90,17 +100,21 @@ class ClipDataset(Dataset[Any]):
             expected_s=None if np.isnan(seconds) else float(seconds),
             limits=self.limits,
         )
+        if pick.copied:
+            assert self.copies is not None
+            wave = self.copies(wave, pick)
         wave = fit(wave, self.samples)
         return (self.chain(wave, pick) if self.chain else wave), pick
 
     def collate(self, items: list[tuple[np.ndarray, Pick]]) -> Batch:
         """Stack clips to a batch."""
         row = np.array([pick.row for _, pick in items])
+        draw = torch.tensor([pick.draw for _, pick in items])
         return Batch(
             wave=torch.from_numpy(np.stack([wave for wave, _ in items])),
             row=torch.from_numpy(row),
-            draw=torch.tensor([pick.draw for _, pick in items]),
-            label=torch.from_numpy(self.manifest.labels[row].astype(np.int64)),
+            draw=draw,
+            label=torch.from_numpy(self.manifest.labels[row].astype(np.int64)) * (draw >= 0),  # a copy is spoof
             frozen=self.kept.of(row) if self.kept else None,
         )
 
@@ -135,7 +149,8 @@ class ClipDataModule(pl.LightningDataModule):
         self.frontend = frontend.build()
         self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
         chain = clip_chain(self.augment, manifest, frontend, data.limits, seed)
-        self.dataset = ClipDataset(manifest, frontend, data.limits, chain)
+        copies = clip_copies(self.augment, frontend, seed)
+        self.dataset = ClipDataset(manifest, frontend, data.limits, chain, copies)
         self._first_epoch = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -148,7 +163,8 @@ class ClipDataModule(pl.LightningDataModule):
                 batch_size=self.data.batch_size // trainer.world_size,
                 seed=self.seed,
                 epoch=self._epoch,
-                cells=cells_of(self.manifest, self.data),
+                cells=cells_of(self.manifest, self.data, self.augment.copies),
+                copies=sum(copies_by_part(self.manifest, self.data, self.augment.copies).values()),
                 crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,
@@ -213,7 +229,7 @@ class ClipDataModule(pl.LightningDataModule):
         if self.dataset.kept:
             workers = 0  # there is nothing to decode
         elif workers is None:
-            busy = on_gpu or self.dataset.chain is not None  # the training beside the loading, or both
+            busy = on_gpu or bool(self.dataset.chain or self.dataset.copies)  # the training beside the loading, or both
             workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if busy else 0
         return DataLoader(
             self.dataset,

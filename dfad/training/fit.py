@@ -11,6 +11,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from rich.markup import escape
 
+from dfad.augment import Vocoded
 from dfad.clips import Manifest
 from dfad.corpora import MixKnobs
 from dfad.corpora.check import fingerprint
@@ -27,7 +28,7 @@ from dfad.training.judging import judge, judged_with, stored_tables, write_table
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Screen, score, usable_clips
-from dfad.training.shares import cells_of, drawn_by_class, drawn_by_part, parts_of
+from dfad.training.shares import cells_of, copies_by_part, drawn_by_class, drawn_by_part, parts_of
 from dfad.training.together import together
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
@@ -61,8 +62,8 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     """
     accelerator = accelerator_of(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
-    manifest.require_both_classes(SPLITS)
-    cells_of(manifest, config.data)  # what cannot be drawn is told before any work
+    _require_both_classes(manifest, config)
+    cells_of(manifest, config.data, config.augment.copies)  # what cannot be drawn is told before any work
     config.eval.require(manifest.frame.columns)
     config.augment.require()
     clips = fingerprint(manifest, screen.watch("looking at clips"))
@@ -78,10 +79,12 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
             return Trained(run, before=True)
         _open_run(run, config, accelerator, screen)
         usable = usable_clips(manifest, config.data, run, screen)
-        usable.require_both_classes(SPLITS)
+        _require_both_classes(usable, config)
         screen.say(_counted(usable))
         if isinstance(config.data, MixKnobs):
             screen.say(_shared(usable, config.data))
+        if config.augment.vocoded:
+            screen.say(_copied(usable, config, config.augment.vocoded))
         detector = _new_detector(config, usable, screen)  # before the others start: it may download weights
         details = {"config": config.plain(), "folder": str(run.folder), "clips": clips}
         with together(config.trainer, "train", details) as rank:
@@ -136,6 +139,17 @@ def _shared(manifest: Manifest, data: MixKnobs) -> str:
     return f"an epoch draws {total} clips: {', '.join(told)}"
 
 
+def _require_both_classes(manifest: Manifest, config: TrainConfig) -> None:
+    """Refuse splits of one class; spoofed copies of bona fide clips are training clips enough of theirs."""
+    manifest.require_both_classes(split for split in SPLITS if split != "train" or not config.augment.copies)
+
+
+def _copied(manifest: Manifest, config: TrainConfig, vocoded: Vocoded) -> str:
+    """What an epoch has on top of them."""
+    count = sum(copies_by_part(manifest, config.data, vocoded.p).values())
+    return f"an epoch has {count} spoofed copies of bona fide clips more, by {', '.join(vocoded.vocoders)}"
+
+
 def _sound(checkpoint: Path) -> Checkpoint:
     """Read a checkpoint to go on from; refuse a damaged one."""
     try:
@@ -145,8 +159,8 @@ def _sound(checkpoint: Path) -> Checkpoint:
 
 
 def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> Detector:
-    attacks = sorted({*attack_names(manifest.frame)[manifest.rows("train")].unique()} - {""})
-    counts = drawn_by_class(manifest, cells_of(manifest, config.data))
+    attacks = sorted(_attacks_of_training(manifest, config.augment.vocoded) - {""})
+    counts = drawn_by_class(manifest, cells_of(manifest, config.data, config.augment.copies))
     detector = DETECTORS.get(config.model.name, Detector)(
         DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks)),
         config.trainer,
@@ -156,6 +170,16 @@ def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> De
     )
     detector.manifest = manifest
     return detector
+
+
+def _attacks_of_training(manifest: Manifest, vocoded: Vocoded | None) -> set[str]:
+    """The attacks that the detector hears: those of the training clips, and any whose vocoder copies others."""
+    names = attack_names(manifest.frame)
+    found = {*names.iloc[manifest.rows("train")].unique()}
+    if vocoded:
+        copied = {name for name in names.unique() if name.rpartition("/")[2] in vocoded.vocoders}  # corpus/attack
+        found |= {*vocoded.vocoders, *copied}
+    return found
 
 
 def _fit_and_score(

@@ -17,9 +17,14 @@ class Pick(NamedTuple):
     """One clip as one batch wants it."""
 
     row: int  # in the manifest
-    draw: int  # how often the clip came up before in this epoch
+    draw: int  # how often the clip came up before in this epoch; of its spoofed copies −1, −2, …
     position: float  # of the crop: 0 at the clip's start, 1 at the last that fits
     epoch: int | None = None  # of the training that it is for; None in evaluation
+
+    @property
+    def copied(self) -> bool:
+        """Whether a spoofed copy of the clip is wanted, instead of the clip."""
+        return self.draw < 0
 
 
 class TrainBatches(Sampler[list[Pick]]):
@@ -32,6 +37,7 @@ class TrainBatches(Sampler[list[Pick]]):
         epoch: tells the epoch whenever an iteration begins.
         cells: what is drawn how often; a clip that comes up several times is drawn afresh each time. Without any,
             every clip comes once.
+        copies: how many of the draws are spoofed copies; an epoch is longer by them.
         crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
@@ -45,16 +51,18 @@ class TrainBatches(Sampler[list[Pick]]):
         seed: int,
         epoch: Callable[[], int],
         cells: Sequence[Cell] = (),
+        copies: int = 0,
         crop: bool = True,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.rows, self.cells, self.batch_size = rows, cells, batch_size
+        self.draws = len(rows) + copies
         self.seed, self.epoch, self.crop = seed, epoch, crop
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        return -(-(len(self.rows) // self.world) // self.batch_size)
+        return -(-(self.draws // self.world) // self.batch_size)
 
     def __iter__(self) -> Iterator[list[Pick]]:
         epoch = self.epoch()
@@ -73,11 +81,12 @@ class TrainBatches(Sampler[list[Pick]]):
         if not self.cells:
             return random.permutation(self.rows), np.zeros(len(self.rows), np.int64)
         rows, draw = [], []
-        for members, count in self.cells:
+        for members, count, copied in self.cells:
             rounds = -(-count // len(members))
             rows.append(np.concatenate([random.permutation(members) for _ in range(rounds)])[:count])
-            draw.append(np.repeat(np.arange(rounds), len(members))[:count])
-        shuffle = random.permutation(sum(map(len, rows)))[: len(self.rows)]
+            draws = np.repeat(np.arange(rounds), len(members))[:count]
+            draw.append(-1 - draws if copied else draws)
+        shuffle = random.permutation(sum(map(len, rows)))[: self.draws]
         return np.concatenate(rows)[shuffle], np.concatenate(draw)[shuffle]
 
 
