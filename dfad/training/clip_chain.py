@@ -10,11 +10,12 @@ import torch
 
 from dfad.audio import Limits, load
 from dfad.augment import AugmentKnobs
-from dfad.clips import Label, Manifest
+from dfad.clips import Manifest
 from dfad.draws import Draws
 from dfad.effects.threads import one_thread
 from dfad.errors import DataError
 from dfad.frontends import FrontendKnobs
+from dfad.labels import Label
 from dfad.training.sampling import Pick
 
 
