@@ -15,6 +15,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
     "audit": "what lets models cheat?     dfad audit my.csv --out audit",
     "prepare": "bring and check a corpus    dfad prepare for_rerec",
+    "vocode": "spoofed copies of speech    dfad vocode my.csv --out copies",
     "options": "explain every option        dfad options model",
 }
 

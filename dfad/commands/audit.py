@@ -16,11 +16,10 @@ from rich.table import Table
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded, writing
 from dfad.commands.tables import note
-from dfad.corpora import CORPORA, CorpusKnobs
-from dfad.errors import ConfigError, DataError, GateError, did_you_mean
+from dfad.commands.words import corpus_names, corpus_of
+from dfad.errors import ConfigError, GateError
 from dfad.metrics.bootstrap import untold
 
-GIVEN_BY_PATH = ("manifest", "folder", "mix")  # corpora that a name alone does not give
 SHOWN = 16  # features; all of them stand in the report and in the JSON
 STOPPED = "nothing is written; type the same command again"
 
@@ -69,10 +68,12 @@ def command(
         _audit_run(run, out, split, corpus=corpus, others=(root, group, fail_above, as_json or None))
         return
     if corpus is None:
-        raise ConfigError(f"what shall be audited? dfad audit clips.csv, a folder, or one of {', '.join(_names())}")
+        raise ConfigError(
+            f"what shall be audited? dfad audit clips.csv, a folder, or one of {', '.join(corpus_names())}"
+        )
     if out and out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out}: that is a file; give a folder")
-    knobs = _corpus(corpus, root)
+    knobs = corpus_of(corpus, root)
     watch = (lambda *task: untold) if as_json else Bar
     manifest = knobs.manifest(watch("reading the corpus"))
     from dfad.audit.results import results_of
@@ -110,26 +111,6 @@ def _audit_run(run: Path, out: Path | None, split: str, *, corpus: str | None, o
     from dfad.commands.audit_run import audit_run
 
     audit_run(run, out=out or run / "audit", split=split)
-
-
-def _names() -> list[str]:
-    return [name for name in CORPORA if name not in GIVEN_BY_PATH]
-
-
-def _corpus(word: str, root: Path | None) -> CorpusKnobs:
-    """The corpus that a word means: a name, a file or a folder."""
-    path = Path(word)
-    names = _names()
-    if word in names:
-        return CORPORA[word].read({"name": word} | ({"path": str(root)} if root else {}))
-    if path.is_dir():
-        if root:
-            raise ConfigError(f"{word} is a folder of clips, which needs no --root")
-        return CORPORA["folder"].read({"name": "folder", "path": word})
-    if path.is_file():
-        options = {"name": "manifest", "path": word} | ({"root": str(root)} if root else {})
-        return CORPORA["manifest"].read(options)
-    raise DataError(f"no manifest, folder or corpus {word!r}; of the names, {did_you_mean(word, names)}")
 
 
 def _show(results: Mapping[str, Any]) -> None:
