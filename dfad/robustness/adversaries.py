@@ -112,7 +112,7 @@ def _pgd(kind: str, *, restarts: int = 1, effects: Effects | None = None) -> Cal
                 targets.draws,
                 restarts=restarts,
                 effects=effects,
-                expect=4 if effects else 1,
+                expect=2 if effects else 1,
             )
             return Attacked(found)
 
