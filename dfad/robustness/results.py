@@ -17,6 +17,7 @@ from dfad.scores import ScoreTable
 
 FORMAT = 1
 FAMILIES: tuple[Family, ...] = ("laundering", "adversarial")
+LEAST, WORK = 500, 2**27  # resamples, and clips times conditions times resamples: some seconds of one core
 FEW = 10  # clusters of clips that were right; with fewer, a success says little
 
 
@@ -45,7 +46,8 @@ def results_of(
         about: further keys, such as which run and clips.
         notes: what a reader should know; they come first.
         cluster: as `eval.cluster`.
-        resamples: of the bootstrap; 0: no intervals.
+        resamples: of the bootstrap, at most; on many clips fewer (at least 500), as intervals of many conditions would
+            take minutes; 0: no intervals.
         worst: clips of each class and family that are listed.
         progress: is told how far it is.
 
@@ -54,6 +56,7 @@ def results_of(
         ConfigError: for a cluster column that there is not.
     """
     seen, skipped = seen or {}, skipped or {}
+    resamples = min(resamples, max(LEAST, WORK // max(1, sum(map(len, tables.values())))))
     found = outcomes(tables, deployed, cluster=cluster, resamples=resamples, progress=progress)
     clean, others = found[0], found[1:]
     threshold = deployed.threshold or 0.0
