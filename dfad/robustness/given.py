@@ -1,4 +1,4 @@
-"""What is drawn for clips that are perturbed: by the clip's id and a seed, whatever manifest, batch or rank it is in."""
+"""What is drawn for clips that are perturbed: by the id of the clip and a seed, whatever its manifest, batch or rank."""
 
 from __future__ import annotations
 
