@@ -1,4 +1,4 @@
-"""What is drawn for clips that are perturbed: by the id of the clip and a seed, whatever its manifest, batch or rank."""
+"""What is drawn for a clip that is perturbed: by its id and a seed, whatever the manifest, the batch or the rank."""
 
 from __future__ import annotations
 

@@ -75,9 +75,56 @@ def _table(*perturbations: Perturbation) -> Mapping[str, Perturbation]:
     return {perturbation.name: perturbation for perturbation in perturbations}
 
 
-SNR = (20.0, 10.0, 0.0)
+def _noise(name: str, apply: Apply, talkers: int = 0) -> Perturbation:
+    return Perturbation(
+        f"noise-{name}", apply, (20.0, 10.0, 0.0), "dB", "lower", rest=inf, talkers=talkers, trained_by=("noise",)
+    )
+
 
 LAUNDERING: Mapping[str, Perturbation] = _table(
-    Perturbation("noise-white", do.white, SNR, "dB", "lower", rest=inf, trained_by=("noise",)),
+    _noise("white", do.white),
+    _noise("pink", do.pink),
+    _noise("brown", do.brown),
+    _noise("babble", do.babble, do.TALKERS),
+    Perturbation("reverb", do.reverb, (0.3, 0.6, 0.9), "s", rest=0.0, least=0.0, trained_by=("room", "rerecord")),
+    Perturbation("rerecord", do.rerecorded, (0.3, 1.0, 3.0), "m", least=0.1, trained_by=("rerecord",)),
+    Perturbation(
+        "low-pass", do.low_pass, (6000.0, 4000.0, 2000.0), "Hz", "lower", rest=inf, least=100.0, trained_by=("band",)
+    ),
+    Perturbation("telephone", do.telephone, trained_by=("telephone",)),
+    Perturbation(
+        "resample", do.resampled, (11025.0, 8000.0), "Hz", "lower", rest=inf, least=1000.0, trained_by=("resample",)
+    ),
+    Perturbation(
+        "mu-law", do.mu_law, (8.0, 6.0), "bits", "lower", rest=32.0, least=5.0, most=32.0, trained_by=("companding",)
+    ),
+    Perturbation(
+        "requantise",
+        do.requantised,
+        (12.0, 8.0, 6.0),
+        "bits",
+        "lower",
+        rest=32.0,
+        least=2.0,
+        most=32.0,
+        trained_by=("requantise",),
+    ),
     Perturbation("gain", do.gain, (-10.0, -20.0, -30.0), "dB", "lower", rest=0.0, trained_by=("gain",)),
+    Perturbation(
+        "clipping",
+        do.clipped,
+        (0.5, 0.25, 0.1),
+        "of the peak",
+        "lower",
+        rest=1.0,
+        least=0.0,
+        most=1.0,
+        trained_by=("clipping",),
+    ),
+    Perturbation(
+        "slower", do.speed, (0.95, 0.9, 0.8), "", "lower", rest=1.0, least=0.25, most=1.0, trained_by=("speed",)
+    ),
+    Perturbation("faster", do.speed, (1.05, 1.1, 1.25), rest=1.0, least=1.0, most=4.0, trained_by=("speed",)),
+    Perturbation("silence", do.silence, (0.1, 0.3, 0.5), "s", rest=0.0, least=0.0, trained_by=("silence",)),
+    Perturbation("trim", do.trimmed, (-50.0, -40.0, -30.0), "dB", rest=-inf, most=0.0, trained_by=("silence",)),
 )
