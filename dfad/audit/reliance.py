@@ -9,6 +9,7 @@ from dfad.audit.intervention import Alone, Effect, Finding, Intervened
 from dfad.audit.traits import TRAITS
 from dfad.audit.treatments import GROUPS, Neutral
 from dfad.clips import CLASS_NAMES
+from dfad.evaluation.samples import Measured
 from dfad.frontends import FrontendKnobs
 
 VERDICTS = {  # the worst first
