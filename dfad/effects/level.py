@@ -1,7 +1,8 @@
-"""Effects on the level and the sign of a waveform."""
+"""Effects on the level, the sign and the grid of a waveform."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -30,3 +31,36 @@ def within_full_scale(wave: Tensor) -> Tensor:
         wave: (batch, samples) -> (batch, samples)
     """
     return wave / wave.abs().amax(-1, keepdim=True).clamp_min(1.0)
+
+
+def clip(wave: Tensor, ceiling: Tensor) -> Tensor:
+    """Cut off what exceeds a share of the clip's own peak, as an overdriven input does.
+
+    Shape:
+        wave: (batch, samples); ceiling: (batch,) share of the peak, 1 = as it is -> (batch, samples)
+    """
+    most = wave.abs().amax(-1, keepdim=True) * ceiling[:, None].clamp(0.0, 1.0)
+    return wave.clamp(-most, most)
+
+
+def requantise(wave: Tensor, bits: Tensor) -> Tensor:
+    """Round to the grid of PCM samples of so many bits; its gradient is that of clipping at full scale.
+
+    16 bits keep what a 16-bit file holds bit for bit; 32 or more leave a clip as it is.
+
+    Shape:
+        wave: (batch, samples); bits: (batch,) at least 2 -> (batch, samples)
+    """
+    bits = bits[:, None].to(wave.dtype)
+    step = 2.0 ** (1.0 - bits)
+    inside = torch.minimum(wave.clamp_min(-1.0), 1.0 - step)
+    return torch.where(bits >= 32, wave, straight_through((inside / step).round() * step, inside))
+
+
+def straight_through(rounded: Tensor, wave: Tensor) -> Tensor:
+    """Give the values of one tensor and the gradient of the other (Bengio et al., 2013, arXiv 1308.3432).
+
+    Shape:
+        rounded, wave: alike, and so is the result
+    """
+    return rounded.detach() + (wave - wave.detach())  # the bracket is exactly zero

@@ -1,9 +1,15 @@
-"""Effects on when things happen."""
+"""Effects on when things happen; every clip keeps its length."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from dfad.effects.filters import bin_hertz, padded_size
+from dfad.effects.resampling import anti_aliasing
+
+FRAME_S = 0.01  # in which silence is looked for
+_FINER = 4  # the grid from which samples between samples are interpolated
 
 
 def shift(wave: Tensor, samples: Tensor) -> Tensor:
@@ -13,5 +19,82 @@ def shift(wave: Tensor, samples: Tensor) -> Tensor:
         wave: (batch, samples); samples: (batch,) int64, positive = later -> (batch, samples)
     """
     length = wave.shape[-1]
-    index = (torch.arange(length, device=wave.device) - samples[:, None]) % length
-    return wave.gather(-1, index)
+    return wave.gather(-1, (_places(wave) - samples[:, None]) % length)
+
+
+def insert_silence(wave: Tensor, samples: Tensor) -> Tensor:
+    """Put zeros before every clip, which loses as much at its end.
+
+    Shape:
+        wave: (batch, samples); samples: (batch,) int64 from 0 on -> (batch, samples)
+    """
+    place = _places(wave) - samples[:, None]
+    return torch.where(place < 0, 0.0, wave.gather(-1, place.clamp_min(0)))
+
+
+def trim_silence(wave: Tensor, sample_rate: int, threshold_db: Tensor) -> Tensor:
+    """Remove the silence before and after the speech; what is left is repeated up to the old length.
+
+    Silent is a frame of 10 ms whose power is below the threshold.
+
+    Args:
+        wave: clips.
+        sample_rate: Hz.
+        threshold_db: against the clip's loudest frame, below 0; minus infinity leaves a clip as it is.
+
+    Shape:
+        wave: (batch, samples); threshold_db: (batch,) -> (batch, samples)
+    """
+    samples, frame = wave.shape[-1], max(1, round(FRAME_S * sample_rate))
+    frames = -(-samples // frame)
+    power = (
+        torch.nn.functional.pad(wave.detach(), (0, frames * frame - samples)).view(-1, frames, frame).square().sum(-1)
+    )
+    size = (samples - frame * torch.arange(frames, device=wave.device)).clamp_max(frame)  # the last one may be short
+    power = power / size
+    heard = power >= power.amax(-1, keepdim=True) * 10.0 ** (threshold_db[:, None] / 10.0)
+    place = torch.arange(frames, device=wave.device)
+    start = torch.where(heard, place, frames).amin(-1, keepdim=True) * frame
+    end = (torch.where(heard, place, -1).amax(-1, keepdim=True) + 1) * frame
+    return wave.gather(-1, start + _places(wave) % (end.clamp_max(samples) - start))
+
+
+def speed(wave: Tensor, factor: Tensor) -> Tensor:
+    """Play faster or slower: pitch and tempo change together, as with a tape.
+
+    A slower clip is cut at its end, a faster one repeated from its start. Sounds that would pass half the sample
+    rate are filtered out as by `resampling.through`.
+
+    Args:
+        wave: clips.
+        factor: of speed; 1 leaves a clip as it is.
+
+    Shape:
+        wave: (batch, samples); factor: (batch,) above 0 -> (batch, samples)
+    """
+    samples = wave.shape[-1]
+    size = padded_size(samples, 16000)
+    spectrum = torch.fft.rfft(wave, size)
+    kept = torch.where(factor[:, None] > 1, anti_aliasing(bin_hertz(size, 2, wave), 2.0 / factor), 1.0)
+    fine = torch.fft.irfft(spectrum * (kept * _FINER).to(wave.dtype), _FINER * size)
+    factor = factor[:, None].double()
+    length = ((samples - 1) / factor).floor().long() + 1
+    position = (_places(wave) % length) * (factor * _FINER)
+    whole = position.floor()
+    return torch.where(factor == 1, wave, _between(fine, whole.long(), (position - whole).to(wave.dtype)))
+
+
+def _between(fine: Tensor, place: Tensor, part: Tensor) -> Tensor:
+    """Interpolate after a place, by the polynomial through the six samples around it (Lagrange)."""
+    result = torch.zeros_like(part)
+    for one in range(-2, 4):
+        weight = torch.ones_like(part)
+        for other in range(-2, 4):
+            if other != one:
+                weight = weight * ((part - other) / (one - other))
+        result = result + weight * fine.gather(-1, (place + one) % fine.shape[-1])
+    return result
+
+
+def _places(wave: Tensor) -> Tensor:
+    return torch.arange(wave.shape[-1], device=wave.device)

@@ -1,0 +1,134 @@
+"""Re-recording: a clip played by a loudspeaker in a room and recorded again."""
+
+from __future__ import annotations
+
+from math import log, sqrt
+
+import torch
+from scipy.fft import next_fast_len
+from torch import Tensor
+
+from dfad.effects.noise import add_noise
+from dfad.effects.rooms import convolve, with_power_of
+
+ATTACK_S, RELEASE_S, KNEE_DB = 0.005, 0.1, 6.0
+RESONANCE_Q = 2.0
+
+
+def rerecord(
+    wave: Tensor,
+    sample_rate: int,
+    response: Tensor,
+    low_hz: Tensor,
+    high_hz: Tensor,
+    noise: Tensor,
+    snr_db: Tensor,
+    ratio: Tensor,
+    resonance_hz: Tensor | None = None,
+    resonance_db: Tensor | None = None,
+) -> Tensor:
+    """Play and record again: loudspeaker and microphone, room, noise, compression; the clip's mean power is kept.
+
+    Args:
+        wave: clips.
+        sample_rate: Hz.
+        response: of the room, direct sound at sample 0, see `rooms.response`.
+        low_hz: where the loudspeaker begins, see `transducer`; 0 for no limit.
+        high_hz: where it ends; half the sample rate and above for no limit.
+        noise: of the room or the microphone, at any level.
+        snr_db: of the recording before it is compressed; infinity for no noise.
+        ratio: of the compression, see `compress`; 1 for none.
+        resonance_hz: of the loudspeaker; none if left out.
+        resonance_db: its gain; 0 for none.
+
+    Shape:
+        wave, noise: (batch, samples); response: (batch, taps); the rest (batch,) -> (batch, samples)
+    """
+    if resonance_hz is None or resonance_db is None:
+        resonance_hz, resonance_db = torch.full_like(low_hz, 1000.0), torch.zeros_like(low_hz)
+    played = transducer(wave, sample_rate, low_hz, high_hz, resonance_hz, resonance_db)
+    return with_power_of(wave, compress(add_noise(convolve(played, response), noise, snr_db), sample_rate, ratio))
+
+
+def transducer(
+    wave: Tensor, sample_rate: int, low_hz: Tensor, high_hz: Tensor, resonance_hz: Tensor, resonance_db: Tensor
+) -> Tensor:
+    """Filter as a small loudspeaker and a microphone do together; the clip's mean power is kept.
+
+    A closed box falls by 12 dB per octave below `low_hz` (Small, 1972), a second-order low-pass above `high_hz`; both
+    are 3 dB down there (Butterworth). Their resonance is a bell of Q = 2. All have minimum phase, but for the delay of
+    the low-pass, which is taken out: the clip stays aligned.
+
+    Args:
+        wave: clips.
+        sample_rate: Hz.
+        low_hz: lower edge; 0 for none.
+        high_hz: upper edge; half the sample rate and above for none.
+        resonance_hz: centre of the bell.
+        resonance_db: gain at its centre; 0 for none.
+
+    Shape:
+        wave: (batch, samples); the rest (batch,) -> (batch, samples)
+    """
+    samples = wave.shape[-1]
+    size = next_fast_len(samples + sample_rate // 10, real=True)  # what rings on does not come round to the start
+    hertz = torch.fft.rfftfreq(size, 1.0 / sample_rate, device=wave.device, dtype=wave.dtype)
+    low, high, centre, gain = (x.to(wave.dtype)[:, None] for x in (low_hz, high_hz, resonance_hz, resonance_db))
+    above = hertz / low.clamp_min(1e-3)
+    below = hertz / high.clamp_min(1e-3)
+    off = hertz / centre.clamp_min(1e-3)
+    bell = 10.0 ** (gain / 40.0)
+    high_pass = -above.square() / torch.complex(1.0 - above.square(), sqrt(2.0) * above)
+    low_pass = torch.polar(torch.ones_like(below), sqrt(2.0) * below) / torch.complex(
+        1.0 - below.square(), sqrt(2.0) * below
+    )
+    resonance = torch.complex(1.0 - off.square(), off * bell / RESONANCE_Q) / torch.complex(
+        1.0 - off.square(), off / bell / RESONANCE_Q
+    )
+    bounded = (low > 0, high < sample_rate / 2, gain != 0)
+    transfer = torch.ones_like(resonance)
+    for on, part in zip(bounded, (high_pass, low_pass, resonance), strict=True):
+        transfer = torch.where(on, transfer * part, transfer)
+    heard = with_power_of(wave, torch.fft.irfft(torch.fft.rfft(wave, size) * transfer, size)[:, :samples])
+    return torch.where(bounded[0] | bounded[1] | bounded[2], heard, wave)
+
+
+def compress(wave: Tensor, sample_rate: int, ratio: Tensor, threshold_db: float = 0.0) -> Tensor:
+    """Bring loud moments closer to the rest, as the automatic level of a recorder does; the mean power is kept.
+
+    Above the threshold, `ratio` dB more at the input are 1 dB more at the output, with a knee of 6 dB (Giannoulis et
+    al., "Digital dynamic range compressor design", JAES 2012). The level is the power averaged over 5 ms where it
+    rises and over 100 ms where it falls.
+
+    Args:
+        wave: clips.
+        sample_rate: Hz.
+        ratio: 1 and above; 1 changes nothing.
+        threshold_db: against the clip's own mean power.
+
+    Shape:
+        wave: (batch, samples); ratio: (batch,) -> (batch, samples)
+    """
+    ratio = ratio.to(wave.dtype)[:, None]
+    mean = wave.square().mean(-1, keepdim=True) + 1e-20
+    level = 10.0 * (_level(wave.square() / mean, sample_rate).clamp_min(1e-6)).log10() - threshold_db
+    over = (level + KNEE_DB / 2).clamp(0.0, KNEE_DB).square() / (2 * KNEE_DB) + (level - KNEE_DB / 2).clamp_min(0.0)
+    gain = ((1.0 / ratio - 1.0) * over * (log(10.0) / 20.0)).exp()
+    return torch.where(ratio > 1.0, with_power_of(wave, wave * gain), wave)
+
+
+def _level(power: Tensor, sample_rate: int) -> Tensor:
+    """Average power over the past: the larger of a quick and a slow mean, each a pole (batch, samples)."""
+    samples = power.shape[-1]
+    size = next_fast_len(samples + round(4 * RELEASE_S * sample_rate), real=True)
+    delay = torch.polar(
+        torch.ones(size // 2 + 1, device=power.device, dtype=power.dtype),
+        torch.linspace(0.0, -torch.pi, size // 2 + 1, device=power.device, dtype=power.dtype)
+        * (2 * (size // 2) / size),
+    )
+    spectrum = torch.fft.rfft(power, size)
+    means = []
+    for seconds in (ATTACK_S, RELEASE_S):
+        pole = 1.0 - 1.0 / (seconds * sample_rate)
+        means.append(torch.fft.irfft(spectrum * ((1.0 - pole) / (1.0 - pole * delay)), size)[:, :samples])
+    return torch.maximum(means[0], means[1])
