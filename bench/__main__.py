@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from bench import audit, devices, epoch, frozen, manifest, memory, scores
+from bench import audit, devices, effects, epoch, frozen, manifest, memory, scores
 
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "Judging scores (`python -m bench.scores`)": scores.main,
     "A manifest of ten million clips (`python -m bench.manifest`)": manifest.main,
     "An audit of a corpus (`python -m bench.audit`)": audit.main,
+    "Effects beside a training step (`python -m bench.effects`)": effects.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 

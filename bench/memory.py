@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -42,14 +43,12 @@ def measured(how: str) -> tuple[float, float, float]:
     return rate, share, peak
 
 
-def steps(how: str) -> None:
-    """Take training steps and print what they cost."""
-    if how == "keep":
-        keep_freed_memory()
+def training_step(wave: torch.Tensor) -> Callable[[], None]:
+    """Give a training step of `cnn` on `logmel` with a batch of clips."""
     frontend = LogMelKnobs().build()
     network = CNNKnobs().build(frontend.knobs)
     optimizer = torch.optim.AdamW(network.parameters())
-    wave, label = 0.1 * torch.randn(BATCH, frontend.knobs.crop_samples), torch.randint(0, 2, (BATCH,)).float()
+    label = torch.randint(0, 2, (len(wave),)).float()
 
     def step() -> None:
         loss = F.binary_cross_entropy_with_logits(network(frontend(wave)), label)
@@ -57,6 +56,14 @@ def steps(how: str) -> None:
         loss.backward()
         optimizer.step()
 
+    return step
+
+
+def steps(how: str) -> None:
+    """Take training steps and print what they cost."""
+    if how == "keep":
+        keep_freed_memory()
+    step = training_step(0.1 * torch.randn(BATCH, LogMelKnobs().crop_samples))
     for _ in range(3):
         step()
     before, began = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()

@@ -27,6 +27,13 @@ class _Free:
 Free = _Free()
 
 
+class _Later:
+    """Marks an option that came when runs had been trained: at its default it is no part of a run's name."""
+
+
+Later = _Later()
+
+
 class Knobs(BaseModel):
     """Base of all options: frozen, strictly typed, no unknown key."""
 
@@ -58,11 +65,11 @@ class Knobs(BaseModel):
         return self.model_dump(mode="json")
 
     def identity(self) -> dict[str, Any]:
-        """Give the options that can change a run's numbers: all but those marked `Free`."""
+        """Give the options that can change a run's numbers: all but those marked `Free`, and `Later` ones at rest."""
         values = self.plain()
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            if Free in field.metadata:
+            if Free in field.metadata or (Later in field.metadata and value == field.default):
                 values.pop(name, None)
             elif isinstance(value, Knobs):
                 values[name] = value.identity()

@@ -70,11 +70,13 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     """Two training clips of each class on their way into the network, as the first epoch has them."""
     from itertools import islice
 
+    import numpy as np
     import torch
 
     from dfad.clips import Label
     from dfad.draws import Draws
     from dfad.report.inputs import Example
+    from dfad.training.clip_chain import clip_chain
     from dfad.training.datamodule import ClipDataset
     from dfad.training.sampling import TrainBatches
     from dfad.training.shares import cells_of
@@ -83,13 +85,18 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     batches = TrainBatches(rows, batch_size=64, seed=config.seed, epoch=lambda: 0, cells=cells)
     first = {label: islice(_picks(manifest, batches, label), 2) for label in reversed(Label)}
     picks = [pick for found in first.values() for pick in found]
+    chain = clip_chain(config.augment, manifest, config.frontend, config.data.limits, config.seed)
     dataset = ClipDataset(manifest, config.frontend, config.data.limits)
     batch = dataset.collate([dataset[pick] for pick in picks])
     draws = Draws(config.seed, 0, batch.row, batch.draw)
     frontend, rate = config.frontend.build(), config.frontend.sample_rate
     with torch.no_grad():
         features = frontend(batch.wave)
-        augmented = config.augment.features(frontend(config.augment.wave(batch.wave, draws, rate)), draws)
+        if chain:
+            heard = torch.from_numpy(np.stack([chain(*item) for item in zip(batch.wave.numpy(), picks, strict=True)]))
+        else:
+            heard = config.augment.wave(batch.wave, draws, rate)
+        augmented = config.augment.features(frontend(heard), draws)
     return [
         Example(wave, rate, before, after, f"{manifest[pick.row].label}: {manifest.ids[pick.row]}")
         for pick, wave, before, after in zip(

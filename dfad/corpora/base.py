@@ -34,7 +34,7 @@ class CorpusKnobs(Knobs):
     name: str
     batch_size: int = Field(64, ge=1, description="clips per step, over all devices together")
     workers: Annotated[int | None, Free] = Field(
-        None, ge=0, description="loader processes per device; null: none on a CPU, up to 8 beside a GPU"
+        None, ge=0, description="loader processes per device; null: up to 8 beside a GPU or for codecs, else none"
     )
     balance: Literal["loss", "sampler", "none"] = Field(
         "loss", description="weigh the classes alike in the loss, draw them alike, or leave them as they are"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dfad.effects.level import straight_through
+from dfad.effects.level import power_of_two, straight_through
 
 _MU_SCALE, _MU_MOST, _MU_BIAS = 8192.0, 8158.0, 33.0  # samples of 14 bits
 _A_SCALE, _A_MOST = 4096.0, 4095.0  # samples of 13 bits
-_FIRST = 32.0  # where the first segment ends that has a step of its own
+_FIRST = 32.0  # below it the A-law is linear: its first segment is as wide as the second
 
 
 def mu_law(wave: Tensor, bits: Tensor) -> Tensor:
@@ -19,11 +19,11 @@ def mu_law(wave: Tensor, bits: Tensor) -> Tensor:
     place in it. Other numbers of bits have more or fewer places; 32 or more leave a clip as it is.
 
     Shape:
-        wave: (batch, samples); bits: (batch,) at least 5 -> (batch, samples)
+        wave: (batch, samples); bits: (batch,) whole numbers, at least 4 -> (batch, samples)
     """
-    bits = bits[:, None].to(wave.dtype)
-    size = (wave.abs() * _MU_SCALE).clamp_max(_MU_MOST) + _MU_BIAS
-    coded = (_middle(size, _segment(size) * 2.0 ** (4.0 - bits)) - _MU_BIAS) / _MU_SCALE
+    bits = bits[:, None].long()
+    size = (wave.detach().abs() * _MU_SCALE).clamp_max(_MU_MOST) + _MU_BIAS
+    coded = (_middle(size, _segment(size) / power_of_two(bits - 4, wave)) - _MU_BIAS) / _MU_SCALE
     return torch.where(bits >= 32, wave, straight_through(wave.sign() * coded, wave.clamp(-1.0, 1.0)))
 
 
@@ -35,14 +35,14 @@ def a_law(wave: Tensor) -> Tensor:
     Shape:
         wave: (batch, samples) -> (batch, samples)
     """
-    size = (wave.abs() * _A_SCALE).clamp_max(_A_MOST)
+    size = (wave.detach().abs() * _A_SCALE).clamp_max(_A_MOST)
     coded = _middle(size, _segment(size.clamp_min(_FIRST)) / 16.0) / _A_SCALE
     return straight_through(torch.where(wave < 0, -coded, coded), wave.clamp(-1.0, 1.0))
 
 
 def _segment(size: Tensor) -> Tensor:
     """Give the power of two at or below every number, exactly."""
-    return 2.0 ** (torch.frexp(size).exponent - 1.0)
+    return size / (2.0 * torch.frexp(size).mantissa)
 
 
 def _middle(size: Tensor, step: Tensor) -> Tensor:

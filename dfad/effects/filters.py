@@ -11,14 +11,14 @@ from torch import Tensor
 FLANK, WIDEST_HZ = 0.1, 100.0  # half of a flank: a share of the cut-off, but no more than so many Hz
 TELEPHONE_HZ = (300.0, 3400.0)
 PIVOT_HZ, LOWEST_HZ = 1000.0, 50.0  # of a tilt: where nothing changes, and below which it goes no further
-_EDGE_S = 0.1  # of silence behind a clip: both ends may ring into it, and not into each other
+_EDGE_S = 0.1  # behind a clip: both of its ends may ring there, and not into each other
 
 
 def band(wave: Tensor, sample_rate: int, low_hz: Tensor, high_hz: Tensor) -> Tensor:
     """Keep what lies between two cut-offs.
 
     The amplitude is halved at a cut-off, and falls from one to nothing in a raised cosine that reaches a tenth of the
-    cut-off, at most 100 Hz, to either side. Beyond that, sounds are at least 80 dB down.
+    cut-off, at most 100 Hz, to either side. Beyond that, sounds are at least 70 dB down.
 
     Args:
         wave: clips.
@@ -80,7 +80,7 @@ def zero_phase(wave: Tensor, sample_rate: int, response: Callable[[Tensor], Tens
         wave: (batch, samples); rest: (batch,) bool -> (batch, samples)
     """
     samples = wave.shape[-1]
-    size = padded_size(samples, sample_rate)
+    size = padded_size(samples, round(_EDGE_S * sample_rate))
     spectrum = torch.fft.rfft(wave, size) * response(bin_hertz(size, sample_rate, wave)).to(wave.dtype)
     return torch.where(rest[:, None], wave, torch.fft.irfft(spectrum, size)[:, :samples])
 
@@ -95,9 +95,9 @@ def falling(hertz: Tensor, first: Tensor, last: Tensor) -> Tensor:
     return 0.5 + 0.5 * torch.cos(torch.pi * place)
 
 
-def padded_size(samples: int, sample_rate: int) -> int:
-    """A length of which transforms are fast, with room for a clip and for what it rings."""
-    return int(next_fast_len(samples + round(_EDGE_S * sample_rate), real=True))
+def padded_size(samples: int, edge: int) -> int:
+    """A length of which transforms are fast, with room for a clip and at least so many zeros behind it."""
+    return int(next_fast_len(samples + edge, real=True))
 
 
 def bin_hertz(size: int, sample_rate: int, like: Tensor) -> Tensor:

@@ -49,12 +49,21 @@ def requantise(wave: Tensor, bits: Tensor) -> Tensor:
     16 bits keep what a 16-bit file holds bit for bit; 32 or more leave a clip as it is.
 
     Shape:
-        wave: (batch, samples); bits: (batch,) at least 2 -> (batch, samples)
+        wave: (batch, samples); bits: (batch,) whole numbers, at least 2 -> (batch, samples)
     """
-    bits = bits[:, None].to(wave.dtype)
-    step = 2.0 ** (1.0 - bits)
-    inside = torch.minimum(wave.clamp_min(-1.0), 1.0 - step)
-    return torch.where(bits >= 32, wave, straight_through((inside / step).round() * step, inside))
+    bits = bits[:, None].long()
+    most = power_of_two(bits - 1, wave)
+    inside = torch.minimum(wave.clamp_min(-1.0), 1.0 - 1.0 / most)
+    return torch.where(bits >= 32, wave, straight_through((inside * most).round() / most, inside))
+
+
+def power_of_two(exponent: Tensor, like: Tensor) -> Tensor:
+    """2 to the power of integers from 0 to 62, which `pow` need not give exactly on every device.
+
+    Shape:
+        exponent: any int64 -> same, with the type of `like`
+    """
+    return (torch.ones_like(exponent) << exponent.clamp(0, 62)).to(like.dtype)
 
 
 def straight_through(rounded: Tensor, wave: Tensor) -> Tensor:

@@ -12,12 +12,15 @@ _SILENCE = 1e-20  # power below which there is nothing to amplify
 def add_noise(wave: Tensor, noise: Tensor, snr_db: Tensor) -> Tensor:
     """Add noise, scaled so that the ratio of the clip's mean power to the noise's is `snr_db`.
 
+    A silent clip stays silent; infinitely many dB leave a clip as it is.
+
     Shape:
-        wave, noise: (batch, samples); snr_db: (batch,) dB -> (batch, samples); a silent clip stays silent
+        wave, noise: (batch, samples); snr_db: (batch,) dB -> (batch, samples)
     """
     signal = wave.square().mean(-1, keepdim=True)
     power = noise.square().mean(-1, keepdim=True).clamp_min(_SILENCE)
-    return wave + noise * (signal / power * 10.0 ** (-snr_db[:, None] / 10.0)).sqrt()
+    wanted = signal / power * 10.0 ** (-snr_db[:, None] / 10.0)
+    return wave + noise * torch.where(wanted > 0, wanted, 1.0).sqrt() * (wanted > 0)  # a root has no slope at 0
 
 
 def coloured(deviates: Tensor, exponent: Tensor, lowest: float = LOWEST) -> Tensor:

@@ -5,10 +5,13 @@ Each follows the definition in the paper; its ranges are in the arguments' descr
 
 from __future__ import annotations
 
+from itertools import accumulate
+from operator import mul
+
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
 
+from dfad.effects.convolution import convolve
 from dfad.effects.noise import add_noise
 
 LONGEST = 101  # coefficients of a notch
@@ -34,30 +37,33 @@ def convolutive(
         wave: (batch, samples); centre_hz, width_hz, taps: (batch, powers, notches); gain_db: (batch, powers)
         -> (batch, samples)
     """
-    powers = torch.stack([wave**power for power in range(1, gain_db.shape[1] + 1)], 1)
     filters = notches(sample_rate, centre_hz, width_hz, taps) * (10.0 ** (gain_db / 20.0))[..., None]
-    heard = _filtered(powers, filters).sum(1)
+    powers = torch.stack(list(accumulate([wave] * gain_db.shape[1], mul)), 1)
+    heard = convolve(powers, filters, filters.shape[-1] // 2)
     heard = heard - heard.mean(-1, keepdim=True)
     rest = (width_hz == 0).flatten(1).all(-1) & (gain_db[:, 0] == 0) & gain_db[:, 1:].isneginf().all(-1)
     return torch.where(rest[:, None], wave, heard)
 
 
-def impulsive(wave: Tensor, places: Tensor, factor: Tensor, share: Tensor, gain: Tensor) -> Tensor:
+def impulsive(wave: Tensor, deviates: Tensor, share: Tensor, gain: Tensor) -> Tensor:
     """Add impulses that follow the signal: some samples x become x + gain · factor · x.
+
+    The factor is the product of two numbers uniform on [−1, 1]. The paper hits exactly that share of the samples; here
+    each sample is hit with that probability, which spares a sort and is the same to within about 1 % of the share.
 
     Args:
         wave: clips.
-        places: numbers without ties, such as uniform ones; the samples with the smallest are hit.
-        factor: of each sample (published: the product of two numbers uniform on [−1, 1]).
-        share: of the samples that are hit (published: up to 0.1), rounded down to whole samples.
+        deviates: standard normal numbers; one decides whether its sample is hit, and how hard.
+        share: of the samples that are hit (published: up to 0.1).
         gain: published: 2.
 
     Shape:
-        wave, places, factor: (batch, samples); share, gain: (batch,) -> (batch, samples)
+        wave, deviates: (batch, samples); share, gain: (batch,) -> (batch, samples)
     """
-    count = (share * wave.shape[-1] + 1e-3).long()[:, None]
-    ordered = torch.nn.functional.pad(places.sort(-1).values, (1, 0), value=-torch.inf)
-    hit = places <= ordered.gather(-1, count)
+    place = torch.special.ndtr(deviates) / share[:, None].clamp_min(1e-9)  # uniform on [0, 1) where hit
+    coarse = (1024.0 * place).floor()
+    factor = (2.0 * (coarse + 0.5) / 1024.0 - 1.0) * (2.0 * (1024.0 * place - coarse) - 1.0)  # upper and lower digits
+    hit = (place < 1.0) & (share[:, None] > 0)
     return torch.where(hit, wave + gain[:, None] * factor * wave, wave)
 
 
@@ -86,7 +92,7 @@ def stationary(
         -> (batch, samples)
     """
     filters = notches(sample_rate, centre_hz, width_hz, taps)
-    return add_noise(wave, _filtered(deviates, filters), snr_db)
+    return add_noise(wave, convolve(deviates[:, None], filters[:, None], filters.shape[-1] // 2), snr_db)
 
 
 def notches(sample_rate: int, centre_hz: Tensor, width_hz: Tensor, taps: Tensor) -> Tensor:
@@ -101,9 +107,14 @@ def notches(sample_rate: int, centre_hz: Tensor, width_hz: Tensor, taps: Tensor)
     Returns:
         Symmetric filters; sample 0 is in the middle.
 
+    Raises:
+        ValueError: a band-stop has more coefficients than that.
+
     Shape:
         centre_hz, width_hz, taps: (…, notches) -> (…, notches · 100 + 1)
     """
+    if taps.max() > LONGEST:
+        raise ValueError(f"a notch has at most {LONGEST} coefficients, not {int(taps.max())}")
     half = LONGEST // 2
     lag = torch.arange(-half, half + 1, device=centre_hz.device, dtype=centre_hz.dtype)
     low, high = ((centre_hz + side * width_hz / 2).clamp(0.0, sample_rate / 2) for side in (-1, 1))
@@ -113,13 +124,5 @@ def notches(sample_rate: int, centre_hz: Tensor, width_hz: Tensor, taps: Tensor)
     window = 0.54 + 0.46 * torch.cos(torch.pi * lag / reach.clamp_min(1.0))
     stop = torch.where(lag.abs() <= reach, ((lag == 0).to(lag.dtype) - band) * window, 0.0)
     spectrum = torch.fft.rfft(stop, _GRID).prod(-2)
-    spectrum = spectrum / spectrum.abs().amax(-1, keepdim=True)
+    spectrum = spectrum / spectrum.abs().amax(-1, keepdim=True).clamp_min(1e-9)
     return torch.fft.irfft(spectrum, _GRID)[..., : centre_hz.shape[-1] * (LONGEST - 1) + 1]
-
-
-def _filtered(wave: Tensor, filters: Tensor) -> Tensor:
-    """Convolve with filters whose sample 0 is in the middle, length kept."""
-    samples, taps = wave.shape[-1], filters.shape[-1]
-    size = next_fast_len(samples + taps - 1, real=True)
-    heard: Tensor = torch.fft.irfft(torch.fft.rfft(wave, size) * torch.fft.rfft(filters, size), size)
-    return heard[..., taps // 2 : taps // 2 + samples]

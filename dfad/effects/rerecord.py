@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from math import log, sqrt
+from math import exp, sqrt
 
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
+from torch.nn import functional as F
 
+from dfad.effects import convolution, rooms
 from dfad.effects.noise import add_noise
-from dfad.effects.rooms import convolve, with_power_of
+from dfad.effects.rooms import with_power_of
 
-ATTACK_S, RELEASE_S, KNEE_DB = 0.005, 0.1, 6.0
 RESONANCE_Q = 2.0
+FRAME_S, ATTACK_S, RELEASE_S, KNEE_DB = 0.001, 0.005, 0.1, 6.0
 
 
 def rerecord(
@@ -47,7 +49,7 @@ def rerecord(
     if resonance_hz is None or resonance_db is None:
         resonance_hz, resonance_db = torch.full_like(low_hz, 1000.0), torch.zeros_like(low_hz)
     played = transducer(wave, sample_rate, low_hz, high_hz, resonance_hz, resonance_db)
-    return with_power_of(wave, compress(add_noise(convolve(played, response), noise, snr_db), sample_rate, ratio))
+    return with_power_of(wave, compress(add_noise(rooms.convolve(played, response), noise, snr_db), sample_rate, ratio))
 
 
 def transducer(
@@ -70,27 +72,23 @@ def transducer(
     Shape:
         wave: (batch, samples); the rest (batch,) -> (batch, samples)
     """
-    samples = wave.shape[-1]
-    size = next_fast_len(samples + sample_rate // 10, real=True)  # what rings on does not come round to the start
-    hertz = torch.fft.rfftfreq(size, 1.0 / sample_rate, device=wave.device, dtype=wave.dtype)
     low, high, centre, gain = (x.to(wave.dtype)[:, None] for x in (low_hz, high_hz, resonance_hz, resonance_db))
-    above = hertz / low.clamp_min(1e-3)
-    below = hertz / high.clamp_min(1e-3)
+    bounded = (low > 0) | (high < sample_rate / 2) | (gain != 0)
+    played = wave - torch.where(low > 0, wave.mean(-1, keepdim=True), 0.0)  # an offset would begin with a click
+    size = 1 << (sample_rate // 8).bit_length()
+    hertz = torch.fft.rfftfreq(size, 1.0 / sample_rate, device=wave.device, dtype=wave.dtype)
+    above = torch.where(low > 0, hertz / low.clamp_min(1e-3), 1e6)
+    below = torch.where(high < sample_rate / 2, hertz / high.clamp_min(1e-3), 0.0)
     off = hertz / centre.clamp_min(1e-3)
     bell = 10.0 ** (gain / 40.0)
-    high_pass = -above.square() / torch.complex(1.0 - above.square(), sqrt(2.0) * above)
-    low_pass = torch.polar(torch.ones_like(below), sqrt(2.0) * below) / torch.complex(
-        1.0 - below.square(), sqrt(2.0) * below
-    )
-    resonance = torch.complex(1.0 - off.square(), off * bell / RESONANCE_Q) / torch.complex(
-        1.0 - off.square(), off / bell / RESONANCE_Q
-    )
-    bounded = (low > 0, high < sample_rate / 2, gain != 0)
-    transfer = torch.ones_like(resonance)
-    for on, part in zip(bounded, (high_pass, low_pass, resonance), strict=True):
-        transfer = torch.where(on, transfer * part, transfer)
-    heard = with_power_of(wave, torch.fft.irfft(torch.fft.rfft(wave, size) * transfer, size)[:, :samples])
-    return torch.where(bounded[0] | bounded[1] | bounded[2], heard, wave)
+    transfer = -above.square() / torch.complex(1.0 - above.square(), sqrt(2.0) * above)
+    transfer = transfer * torch.polar(torch.ones_like(below), sqrt(2.0) * below)  # takes the low-pass's delay out
+    transfer = transfer / torch.complex(1.0 - below.square(), sqrt(2.0) * below)
+    transfer = transfer * torch.complex(1.0 - off.square(), off * bell / RESONANCE_Q)
+    transfer = transfer / torch.complex(1.0 - off.square(), off / bell / RESONANCE_Q)
+    ahead = size // 16
+    heard = convolution.convolve(played[:, None], torch.fft.irfft(transfer, size).roll(ahead, -1)[:, None], ahead)
+    return torch.where(bounded, with_power_of(played, heard), wave)
 
 
 def compress(wave: Tensor, sample_rate: int, ratio: Tensor, threshold_db: float = 0.0) -> Tensor:
@@ -109,26 +107,29 @@ def compress(wave: Tensor, sample_rate: int, ratio: Tensor, threshold_db: float 
     Shape:
         wave: (batch, samples); ratio: (batch,) -> (batch, samples)
     """
-    ratio = ratio.to(wave.dtype)[:, None]
+    samples, hop = wave.shape[-1], max(1, round(FRAME_S * sample_rate))
     mean = wave.square().mean(-1, keepdim=True) + 1e-20
-    level = 10.0 * (_level(wave.square() / mean, sample_rate).clamp_min(1e-6)).log10() - threshold_db
+    power = F.pad(wave.square() / mean, (0, -samples % hop)).view(len(wave), -1, hop).mean(-1)
+    level = 10.0 * _past(power, hop / sample_rate).clamp_min(1e-6).log10() - threshold_db
     over = (level + KNEE_DB / 2).clamp(0.0, KNEE_DB).square() / (2 * KNEE_DB) + (level - KNEE_DB / 2).clamp_min(0.0)
-    gain = ((1.0 / ratio - 1.0) * over * (log(10.0) / 20.0)).exp()
-    return torch.where(ratio > 1.0, with_power_of(wave, wave * gain), wave)
+    gain = 10.0 ** ((1.0 / ratio.to(wave.dtype)[:, None] - 1.0) * over / 20.0)
+    before = F.pad(gain[:, :-1], (1, 0), value=1.0)  # a frame's level is known when it ends: no gain before its cause
+    step = torch.arange(1, hop + 1, device=wave.device, dtype=wave.dtype) / hop
+    gain = (before[..., None] + (gain - before)[..., None] * step).flatten(1)[:, :samples]
+    return torch.where(ratio[:, None] > 1.0, with_power_of(wave, wave * gain), wave)
 
 
-def _level(power: Tensor, sample_rate: int) -> Tensor:
-    """Average power over the past: the larger of a quick and a slow mean, each a pole (batch, samples)."""
-    samples = power.shape[-1]
-    size = next_fast_len(samples + round(4 * RELEASE_S * sample_rate), real=True)
-    delay = torch.polar(
-        torch.ones(size // 2 + 1, device=power.device, dtype=power.dtype),
-        torch.linspace(0.0, -torch.pi, size // 2 + 1, device=power.device, dtype=power.dtype)
-        * (2 * (size // 2) / size),
-    )
+def _past(power: Tensor, frame_s: float) -> Tensor:
+    """Average the power of the frames so far: the larger of a quick and a slow mean, one pole each.
+
+    Shape:
+        (batch, frames) -> (batch, frames)
+    """
+    frames = power.shape[-1]
+    size = next_fast_len(frames + round(8 * RELEASE_S / frame_s), real=True)  # the slow mean has died away in between
+    turn = torch.fft.rfftfreq(size, device=power.device, dtype=power.dtype) * (-2.0 * torch.pi)
+    delay = torch.polar(torch.ones_like(turn), turn)
     spectrum = torch.fft.rfft(power, size)
-    means = []
-    for seconds in (ATTACK_S, RELEASE_S):
-        pole = 1.0 - 1.0 / (seconds * sample_rate)
-        means.append(torch.fft.irfft(spectrum * ((1.0 - pole) / (1.0 - pole * delay)), size)[:, :samples])
-    return torch.maximum(means[0], means[1])
+    poles = (exp(-frame_s / seconds) for seconds in (ATTACK_S, RELEASE_S))
+    quick, slow = (torch.fft.irfft(spectrum * ((1.0 - pole) / (1.0 - pole * delay)), size) for pole in poles)
+    return torch.maximum(quick, slow)[:, :frames]

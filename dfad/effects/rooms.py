@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from scipy.fft import next_fast_len
 from torch import Tensor
+
+from dfad.effects import convolution
 
 DIRECT_S = 0.0025  # what comes within 2.5 ms counts as the direct sound (ISO 3382; ACE challenge, Eaton et al. 2016)
 _TINY = 1e-20  # power; 200 dB below full scale
@@ -57,10 +58,7 @@ def convolve(wave: Tensor, response: Tensor) -> Tensor:
     Shape:
         wave: (batch, samples); response: (batch, taps) -> (batch, samples)
     """
-    samples, taps = wave.shape[-1], min(response.shape[-1], wave.shape[-1])
-    size = next_fast_len(samples + taps - 1, real=True)
-    spectrum = torch.fft.rfft(wave, size) * torch.fft.rfft(response[:, :taps], size)
-    heard = with_power_of(wave, torch.fft.irfft(spectrum, size)[:, :samples])
+    heard = with_power_of(wave, convolution.convolve(wave[:, None], response[:, None, : wave.shape[-1]]))
     return torch.where(response[:, 1:].any(-1, keepdim=True), heard, wave)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dfad.effects.filters import bin_hertz, padded_size
 from dfad.effects.resampling import anti_aliasing
 
 FRAME_S = 0.01  # in which silence is looked for
-_FINER = 4  # the grid from which samples between samples are interpolated
+_FINER = 6  # times as many samples, from which those between samples are interpolated
+_EDGE = 1024  # samples behind a clip: both of its ends may ring there, and not into each other
 
 
 def shift(wave: Tensor, samples: Tensor) -> Tensor:
@@ -47,13 +49,10 @@ def trim_silence(wave: Tensor, sample_rate: int, threshold_db: Tensor) -> Tensor
     """
     samples, frame = wave.shape[-1], max(1, round(FRAME_S * sample_rate))
     frames = -(-samples // frame)
-    power = (
-        torch.nn.functional.pad(wave.detach(), (0, frames * frame - samples)).view(-1, frames, frame).square().sum(-1)
-    )
-    size = (samples - frame * torch.arange(frames, device=wave.device)).clamp_max(frame)  # the last one may be short
-    power = power / size
-    heard = power >= power.amax(-1, keepdim=True) * 10.0 ** (threshold_db[:, None] / 10.0)
     place = torch.arange(frames, device=wave.device)
+    power = F.pad(wave.detach(), (0, frames * frame - samples)).view(-1, frames, frame).square().sum(-1)
+    power = power / (samples - frame * place).clamp_max(frame)  # the last frame may be shorter
+    heard = power >= power.amax(-1, keepdim=True) * 10.0 ** (threshold_db[:, None] / 10.0)
     start = torch.where(heard, place, frames).amin(-1, keepdim=True) * frame
     end = (torch.where(heard, place, -1).amax(-1, keepdim=True) + 1) * frame
     return wave.gather(-1, start + _places(wave) % (end.clamp_max(samples) - start))
@@ -73,7 +72,7 @@ def speed(wave: Tensor, factor: Tensor) -> Tensor:
         wave: (batch, samples); factor: (batch,) above 0 -> (batch, samples)
     """
     samples = wave.shape[-1]
-    size = padded_size(samples, 16000)
+    size = padded_size(samples, _EDGE)
     spectrum = torch.fft.rfft(wave, size)
     kept = torch.where(factor[:, None] > 1, anti_aliasing(bin_hertz(size, 2, wave), 2.0 / factor), 1.0)
     fine = torch.fft.irfft(spectrum * (kept * _FINER).to(wave.dtype), _FINER * size)
@@ -85,15 +84,13 @@ def speed(wave: Tensor, factor: Tensor) -> Tensor:
 
 
 def _between(fine: Tensor, place: Tensor, part: Tensor) -> Tensor:
-    """Interpolate after a place, by the polynomial through the six samples around it (Lagrange)."""
-    result = torch.zeros_like(part)
-    for one in range(-2, 4):
-        weight = torch.ones_like(part)
-        for other in range(-2, 4):
-            if other != one:
-                weight = weight * ((part - other) / (one - other))
-        result = result + weight * fine.gather(-1, (place + one) % fine.shape[-1])
-    return result
+    """Interpolate `part` of a sample after every place, by the cubic through the four samples around it (Lagrange)."""
+    around = torch.cat([fine[:, -1:], fine], -1)
+    left, here, right, next_right = (around[:, one:].gather(-1, place) for one in range(4))
+    cubic = (next_right - left) / 6.0 + (here - right) / 2.0
+    square = (left + right) / 2.0 - here
+    slope = right - left / 3.0 - here / 2.0 - next_right / 6.0
+    return ((cubic * part + square) * part + slope) * part + here
 
 
 def _places(wave: Tensor) -> Tensor:

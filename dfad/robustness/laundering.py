@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from math import ceil, log10
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from dfad.effects import companding, filters, level, noise, resampling, rooms, time
+from dfad.effects import filters, level, noise, resampling, rooms, time
+from dfad.effects.codecs import recode
 from dfad.effects.rerecord import rerecord
 from dfad.robustness.given import Given
 
@@ -86,9 +88,10 @@ def resampled(wave: Tensor, sample_rate: int, strength: float, given: Given) -> 
     return resampling.through(wave, sample_rate, _each(wave, strength))
 
 
-def mu_law(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
-    """The µ-law of G.711 in so many bits, at the detector's own rate."""
-    return companding.mu_law(wave, _each(wave, strength))
+def recoded(wave: Tensor, sample_rate: int, strength: float, given: Given, *, codec: str) -> Tensor:
+    """Through the encoder and the decoder of a codec, at so many kbit/s; 0: at its usual ones."""
+    waves = [recode(clip, sample_rate, codec, strength or None) for clip in wave.cpu().numpy()]
+    return torch.from_numpy(np.stack(waves)).to(wave)
 
 
 def requantised(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:

@@ -50,12 +50,7 @@ class RobustnessKnobs(Knobs):
         asked = (self.strengths or {}).get(perturbation.name)
         if asked is None:
             return perturbation.conditions
-        if perturbation.strengths == (None,):
-            raise ConfigError(f"robustness.strengths.{perturbation.name}: it has only one strength")
         for strength in asked:
-            if not perturbation.least <= strength <= perturbation.most:
-                raise ConfigError(
-                    f"robustness.strengths.{perturbation.name}={strength:g}: should be "
-                    f"{perturbation.least:g} to {perturbation.most:g} {perturbation.unit}".rstrip()
-                )
+            if wrong := perturbation.takes(strength):
+                raise ConfigError(f"robustness.strengths.{perturbation.name}={strength:g}: {wrong}")
         return tuple(perturbation.condition(strength) for strength in asked)

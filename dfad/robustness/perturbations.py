@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Literal
 
 from torch import Tensor
 
+from dfad.effects.codecs import CODECS
 from dfad.robustness import laundering as do
 from dfad.robustness.conditions import Condition
 from dfad.robustness.given import Given
@@ -32,7 +34,9 @@ class Perturbation:
         harder: whether a higher or a lower strength is the harder one.
         rest: the strength at which a clip stays as it is, bit for bit; None where there is none.
         least, most: strengths that can be asked for.
-        trained_by: options of `augment` that let a detector hear the like in training.
+        allowed: the only strengths that there are; empty where any between `least` and `most` is.
+        trained_by: options of `augment` that let a detector hear the like in training, some with a value that must be
+            among those of `kinds`, `codecs` or `laws`, such as `noise:pink`.
         clipwise: whether it is done clip by clip on the CPU, in threads, as codecs are.
         talkers: voices of other clips that it takes.
         lacking: says why it cannot be done here; empty if it can.
@@ -46,6 +50,7 @@ class Perturbation:
     rest: float | None = None
     least: float = -inf
     most: float = inf
+    allowed: tuple[float, ...] = ()
     trained_by: tuple[str, ...] = ()
     clipwise: bool = False
     talkers: int = 0
@@ -65,6 +70,16 @@ class Perturbation:
         """It at one strength."""
         return Condition("laundering", self.name, strength, self.unit, self.harder)
 
+    def takes(self, strength: float) -> str:
+        """Why it cannot have a strength; empty if it can."""
+        if self.strengths == (None,):
+            return "it has only one strength"
+        if self.allowed and strength not in self.allowed:
+            return f"choose from: {', '.join(f'{one:g}' for one in self.allowed)} {self.unit}"
+        if not self.least <= strength <= self.most:
+            return f"should be {self.least:g} to {self.most:g} {self.unit}".rstrip()
+        return ""
+
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """It at all of its strengths, the mildest first."""
@@ -77,7 +92,30 @@ def _table(*perturbations: Perturbation) -> Mapping[str, Perturbation]:
 
 def _noise(name: str, apply: Apply, talkers: int = 0) -> Perturbation:
     return Perturbation(
-        f"noise-{name}", apply, (20.0, 10.0, 0.0), "dB", "lower", rest=inf, talkers=talkers, trained_by=("noise",)
+        f"noise-{name}",
+        apply,
+        (20.0, 10.0, 0.0),
+        "dB",
+        "lower",
+        rest=inf,
+        talkers=talkers,
+        trained_by=(f"noise:{name}", "noise:folder"),
+    )
+
+
+def _codec(name: str, *kbps: float) -> Perturbation:
+    """A codec, at bit rates if it has several."""
+    codec = CODECS[name]
+    return Perturbation(
+        name,
+        partial(do.recoded, codec=name),
+        kbps or (None,),
+        "kbit/s" if kbps else "",
+        "lower",
+        allowed=codec.kbps if kbps else (),
+        trained_by=(f"codec:{name}", f"companding:{name}"),
+        clipwise=True,
+        lacking=lambda: "" if codec.available else "it needs a package: pip install 'dfad[formats]'",
     )
 
 
@@ -95,9 +133,15 @@ LAUNDERING: Mapping[str, Perturbation] = _table(
     Perturbation(
         "resample", do.resampled, (11025.0, 8000.0), "Hz", "lower", rest=inf, least=1000.0, trained_by=("resample",)
     ),
-    Perturbation(
-        "mu-law", do.mu_law, (8.0, 6.0), "bits", "lower", rest=32.0, least=5.0, most=32.0, trained_by=("companding",)
-    ),
+    _codec("mp3", 128, 64, 32, 16),
+    _codec("aac", 64, 32, 16),
+    _codec("opus", 24, 12, 6),
+    _codec("vorbis", 96, 48, 32),
+    _codec("g722"),
+    _codec("mu-law"),
+    _codec("a-law"),
+    _codec("gsm"),
+    _codec("amr-nb", 12.2, 7.4, 4.75),
     Perturbation(
         "requantise",
         do.requantised,

@@ -1,6 +1,6 @@
 """The score tables of a suite: one file per condition, there whole or not at all, so that a killed suite goes on.
 
-    evals/<data>-<hash8>/robustness/suite.json           what all of them share
+    evals/<data>-<hash8>/robustness/suite.json           how each of them was made
     evals/<data>-<hash8>/robustness/clean.csv            the clips as they are
     evals/<data>-<hash8>/robustness/noise-white@10.csv   a condition, by its key
 
@@ -40,27 +40,30 @@ class Tables:
         """The file of a condition."""
         return self.folder / f"{condition.key}.csv"
 
-    def begin(self, about: Mapping[str, Any]) -> list[str]:
-        """Make the folder for a suite; tables of a suite with other options go.
+    def begin(self, wanted: Mapping[Condition, Mapping[str, Any]]) -> list[str]:
+        """Make the folder for a suite; those of its tables go that were made in another way.
 
         Args:
-            about: what all tables share, as plain data.
+            wanted: how the table of each condition is made, as plain data.
 
         Returns:
-            Names of the tables that went.
+            Keys of the conditions whose tables went.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / ABOUT
         try:
-            same = json.loads(path.read_text()) == about
-        except (OSError, ValueError):
-            same = False
-        gone = [] if same else sorted(self.folder.glob("*.csv"))
-        for table in gone:
-            table.unlink()
-        if not same:
-            _write(path, json.dumps(about, indent=1) + "\n")
-        return [table.stem for table in gone]
+            stored = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError):
+            stored = {}
+        gone = []
+        for condition, about in wanted.items():
+            if stored.get(condition.key) != about and self.path(condition).is_file():
+                self.path(condition).unlink()
+                gone.append(condition.key)
+        _write(
+            path, json.dumps(stored | {condition.key: about for condition, about in wanted.items()}, indent=1) + "\n"
+        )
+        return gone
 
     def lacking(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
         """Those of the conditions that have no table."""

@@ -1,4 +1,7 @@
-"""ClipDataModule: manifest → batches of waveforms → augmentation and frontend on the device."""
+"""ClipDataModule: manifest → batches of waveforms → augmentation and frontend on the device.
+
+Where an effect needs files or a codec, all augmentation of waveforms comes in the loader processes instead, in order.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from dfad.corpora import CorpusKnobs
 from dfad.corpora.check import in_threads
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
+from dfad.training.clip_chain import ClipChain, clip_chain
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
 from dfad.training.shares import cells_of
@@ -69,8 +73,10 @@ class ClipDataset(Dataset[Any]):
 
     kept: Kept | None = None
 
-    def __init__(self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits) -> None:
-        self.manifest, self.limits = manifest, limits
+    def __init__(
+        self, manifest: Manifest, frontend: FrontendKnobs, limits: Limits, chain: ClipChain | None = None
+    ) -> None:
+        self.manifest, self.limits, self.chain = manifest, limits, chain
         self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
         self.held: dict[int, np.ndarray] = {}
@@ -79,7 +85,8 @@ class ClipDataset(Dataset[Any]):
         if self.kept:
             return _NO_SAMPLES, pick
         held = self.held.get(pick.row)
-        return self.crop(pick.row, pick.position) if held is None else held, pick
+        wave = self.crop(pick.row, pick.position) if held is None else held
+        return (self.chain(wave, pick) if self.chain else wave), pick
 
     def crop(self, row: int, position: float = 0.0) -> np.ndarray:
         """Decode a crop. Shape: (samples,)."""
@@ -144,7 +151,8 @@ class ClipDataModule(pl.LightningDataModule):
         self.manifest, self.data, self.augment, self.seed = manifest, data, augment or AugmentKnobs(), seed
         self.frontend = frontend.build()
         self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
-        self.dataset = ClipDataset(manifest, frontend, data.limits)
+        chain = clip_chain(self.augment, manifest, frontend, data.limits, seed)
+        self.dataset = ClipDataset(manifest, frontend, data.limits, chain)
         self.perturb: Callable[[Batch], Tensor] | None = None
         self._first_epoch = 0
 
@@ -184,7 +192,9 @@ class ClipDataModule(pl.LightningDataModule):
             return replace(batch, wave=wave, features=self.frontend(wave))
         draws = Draws(self.seed, self._epoch(), batch.row, batch.draw)
         with torch.no_grad():
-            wave = self.augment.wave(batch.wave, draws, self.frontend.knobs.sample_rate)
+            wave = batch.wave
+            if not self.dataset.chain:
+                wave = self.augment.wave(wave, draws, self.frontend.knobs.sample_rate)
             return replace(batch, wave=wave, features=self.augment.features(self.frontend(wave), draws))
 
     def state_dict(self) -> dict[str, int]:
@@ -222,7 +232,8 @@ class ClipDataModule(pl.LightningDataModule):
         if self.dataset.kept or self.dataset.held:
             workers = 0  # there is nothing to decode
         elif workers is None:
-            workers = min(8, max(1, cores() // self.trainer.world_size - 1)) if on_gpu else 0
+            busy = on_gpu or self.dataset.chain is not None  # the training beside the loading, or both
+            workers = min(8, max(1, cores() // self.trainer.world_size - 1)) if busy else 0
         return DataLoader(
             self.dataset,
             batch_sampler=batches,

@@ -63,6 +63,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
     manifest.require_both_classes(SPLITS)
     cells_of(manifest, config.data)  # what cannot be drawn is told before any work
     config.eval.require(manifest.frame.columns)
+    config.augment.require()
     clips = fingerprint(manifest, screen.watch("looking at clips"))
     run = Run.of(config, clips, accelerator)
     with run.working():

@@ -112,7 +112,7 @@ class Suite:
             say(f"left out {name}: {escape(reason)}")
         able = tuple(condition for condition in conditions if condition.name not in skipped)
         about = {"format": FORMAT, "seed": self.knobs.seed, "clips": self.knobs.clips}
-        if gone := self.tables.begin(about):
+        if gone := self.tables.begin(dict.fromkeys(able, about)):
             say(f"{len(gone)} conditions were scored with another seed or other clips, and are scored again")
         if todo := self.tables.lacking(able):
             if len(todo) < len(able):

@@ -19,6 +19,7 @@ class Pick(NamedTuple):
     row: int  # in the manifest
     draw: int  # how often the clip came up before in this epoch
     position: float  # of the crop: 0 at the clip's start, 1 at the last that fits
+    epoch: int | None = None  # of the training that it is for; None in evaluation
 
 
 class TrainBatches(Sampler[list[Pick]]):
@@ -65,7 +66,7 @@ class TrainBatches(Sampler[list[Pick]]):
         for start in range(0, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
             part = slice(start, start + self.batch_size)
             picks = zip(order[part].tolist(), draw[part].tolist(), position[part].tolist(), strict=True)
-            yield [Pick(*pick) for pick in picks]
+            yield [Pick(*pick, epoch) for pick in picks]
 
     def _order(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """The rows of an epoch in order, and how often each came up before."""

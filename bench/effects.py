@@ -1,0 +1,78 @@
+"""What each effect costs on the device beside the training step that it comes before, in turn in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+
+from bench.memory import training_step
+from dfad.effects import companding, filters, level, noise, resampling
+from dfad.effects import time as timing
+from dfad.training.memory import keep_freed_memory
+
+ROUNDS, BATCH, RATE, SECONDS = 7, 64, 16000, 2
+
+
+def main() -> list[str]:
+    """Measure, and give lines of Markdown."""
+    keep_freed_memory()  # as every training does
+    wave = 0.1 * torch.randn(BATCH, SECONDS * RATE)
+    step, works = training_step(wave), effects(wave)
+    times: dict[str, list[float]] = {name: [] for name in works}
+    steps = []
+    for _ in range(1 + ROUNDS):
+        steps.append(_ms(step))
+        for name, work in works.items():
+            times[name].append(_ms(work))
+    whole = median(steps[1:])
+    lines = [
+        f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
+        f"training step of `cnn` on `logmel` takes {whole:.2f} ms per clip.",
+        "",
+        "| effect, on every clip | ms per clip | share of a step |",
+        "|---|---|---|",
+    ]
+    found = {name: median(values[1:]) for name, values in times.items()}
+    return lines + [f"| `{name}` | {ms:.2f} | {ms / whole:.0%} |" for name, ms in found.items()]
+
+
+def effects(wave: torch.Tensor) -> dict[str, Callable[[], Any]]:
+    """Each effect, with values of which none is at rest."""
+    deviates = torch.randn_like(wave)
+    voices = torch.randn(len(wave), 4, wave.shape[-1])
+
+    def each(low: float, high: float) -> torch.Tensor:
+        return torch.linspace(low, high, len(wave))
+
+    return {
+        "level.gain": lambda: level.gain(wave, each(-6, 6)),
+        "level.clip": lambda: level.clip(wave, each(0.3, 0.9)),
+        "level.requantise": lambda: level.requantise(wave, each(8, 12)),
+        "filters.band": lambda: filters.band(wave, RATE, each(50, 300), each(3400, 7000)),
+        "filters.telephone": lambda: filters.telephone(wave, RATE),
+        "filters.tilt": lambda: filters.tilt(wave, RATE, each(-6, -1)),
+        "resampling.through": lambda: resampling.through(wave, RATE, each(8000, 15000)),
+        "companding.mu_law": lambda: companding.mu_law(wave, each(8, 8)),
+        "companding.a_law": lambda: companding.a_law(wave),
+        "noise.add_noise": lambda: noise.add_noise(wave, deviates, each(0, 20)),
+        "noise.coloured": lambda: noise.coloured(deviates, each(1, 2)),
+        "noise.babble": lambda: noise.babble(voices),
+        "time.shift": lambda: timing.shift(wave, each(1, 8000).long()),
+        "time.speed": lambda: timing.speed(wave, each(0.85, 0.99)),
+        "time.trim_silence": lambda: timing.trim_silence(wave, RATE, each(-40, -20)),
+        "time.insert_silence": lambda: timing.insert_silence(wave, each(1, 8000).long()),
+    }
+
+
+def _ms(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - began) / BATCH
+
+
+if __name__ == "__main__":
+    print("\n".join(main()))
