@@ -26,7 +26,6 @@ ATTACKED = (
 )
 CURVES = {"eer": "EER", "miss": "miss", "false_alarm": "false alarm"}
 TURNED = {"fake_to_real": "fake → real", "real_to_fake": "real → fake"}
-CLASSES = {"spoof": "fakes", "bona-fide": "bona fide clips"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,8 @@ def headline(results: Mapping[str, Any]) -> list[Headline]:
     """The numbers of a suite to see first."""
     found = []
     if means := results["means"].get("laundering"):
-        hint = f"mean over {means['perturbations']} perturbations, as they are {shown('eer', number(results['clean']['eer']))}"
+        clean = shown("eer", number(results["clean"]["eer"]))
+        hint = f"mean over {means['perturbations']} perturbations; as they are {clean}"
         found.append(Headline("EER, laundered", *_value(means["eer"], hint)))
     attacks = [one for one in results["conditions"] if one["family"] == "adversarial"]
     known = [one for one in attacks if number(one["fake_to_real"]) is not None]

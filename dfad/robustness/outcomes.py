@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from math import nan
 
 import numpy as np
+import pandas as pd
 
 from dfad.deployed import Deployed
 from dfad.errors import DataError, MetricError
@@ -234,7 +235,7 @@ def _cllr(table: ScoreTable, deployed: Deployed) -> float:
 
 def _mean(table: ScoreTable, column: str) -> float:
     """The mean of what is known and finite; NaN of nothing."""
-    numbers = table.frame[column].to_numpy(np.float64)
+    numbers = pd.to_numeric(table.frame[column], errors="coerce").to_numpy(np.float64)
     known = numbers[np.isfinite(numbers)]
     return float(known.mean()) if len(known) else nan
 
