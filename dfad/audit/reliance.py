@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
-from dfad.audit.intervention import Alone, Effect, Finding, Intervened, Measured
+from dfad.audit.intervention import Alone, Effect, Finding, Intervened
 from dfad.audit.traits import TRAITS
 from dfad.audit.treatments import GROUPS, Neutral
 from dfad.clips import CLASS_NAMES
+from dfad.evaluation.samples import Measured
 from dfad.frontends import FrontendKnobs
 
 VERDICTS = {  # the worst first

@@ -6,6 +6,7 @@ Where an effect needs files or a codec, all augmentation of waveforms comes in t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from dfad.audio import Limits, fit, load
 from dfad.augment import AugmentKnobs
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
+from dfad.corpora.check import in_threads
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
 from dfad.training.clip_chain import ClipChain, clip_chain
@@ -77,21 +79,32 @@ class ClipDataset(Dataset[Any]):
         self.manifest, self.limits, self.chain = manifest, limits, chain
         self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
+        self.held: dict[int, np.ndarray] = {}
 
     def __getitem__(self, pick: Pick) -> tuple[np.ndarray, Pick]:
         if self.kept:
             return _NO_SAMPLES, pick
-        seconds = self.seconds[pick.row]
+        held = self.held.get(pick.row)
+        wave = self.crop(pick.row, pick.position) if held is None else held
+        return (self.chain(wave, pick) if self.chain else wave), pick
+
+    def crop(self, row: int, position: float = 0.0) -> np.ndarray:
+        """Decode a crop. Shape: (samples,)."""
+        seconds = self.seconds[row]
         wave = load(
-            self.manifest.path(pick.row),
+            self.manifest.path(row),
             sample_rate=self.sample_rate,
             crop_s=self.crop_s,
-            position=pick.position,
+            position=position,
             expected_s=None if np.isnan(seconds) else float(seconds),
             limits=self.limits,
         )
-        wave = fit(wave, self.samples)
-        return (self.chain(wave, pick) if self.chain else wave), pick
+        return fit(wave, self.samples)
+
+    def hold(self, rows: np.ndarray) -> None:
+        """Decode the starts of clips once, as they will be asked for again and again; if memory is not to be filled."""
+        if 4 * self.samples * len(rows) <= HELD_BYTES:
+            self.held = dict(zip(rows.tolist(), in_threads(self.crop, rows), strict=True))
 
     def collate(self, items: list[tuple[np.ndarray, Pick]]) -> Batch:
         """Stack clips to a batch."""
@@ -106,6 +119,7 @@ class ClipDataset(Dataset[Any]):
 
 
 _NO_SAMPLES = np.empty(0, np.float32)
+HELD_BYTES = 2**31  # of waveforms, in each process
 
 
 class ClipDataModule(pl.LightningDataModule):
@@ -118,6 +132,9 @@ class ClipDataModule(pl.LightningDataModule):
         augment: what is done to training clips.
         seed: of the run.
         eval_rows: which rows the test loader gives; by default those of the split `test`.
+
+    Attributes:
+        perturb: what happens to the waveforms of clips that are scored, on the device; None: nothing.
     """
 
     def __init__(
@@ -136,6 +153,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.eval_rows = manifest.rows("test") if eval_rows is None else eval_rows
         chain = clip_chain(self.augment, manifest, frontend, data.limits, seed)
         self.dataset = ClipDataset(manifest, frontend, data.limits, chain)
+        self.perturb: Callable[[Batch], Tensor] | None = None
         self._first_epoch = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -170,7 +188,8 @@ class ClipDataModule(pl.LightningDataModule):
             return batch
         self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
         if not self.trainer.training:
-            return replace(batch, features=self.frontend(batch.wave))
+            wave = self.perturb(batch) if self.perturb else batch.wave
+            return replace(batch, wave=wave, features=self.frontend(wave))
         draws = Draws(self.seed, self._epoch(), batch.row, batch.draw)
         with torch.no_grad():
             wave = batch.wave
@@ -210,11 +229,11 @@ class ClipDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         workers = self.data.workers
-        if self.dataset.kept:
+        if self.dataset.kept or self.dataset.held:
             workers = 0  # there is nothing to decode
         elif workers is None:
             busy = on_gpu or self.dataset.chain is not None  # the training beside the loading, or both
-            workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if busy else 0
+            workers = min(8, max(1, cores() // self.trainer.world_size - 1)) if busy else 0
         return DataLoader(
             self.dataset,
             batch_sampler=batches,
@@ -227,7 +246,8 @@ class ClipDataModule(pl.LightningDataModule):
         )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
