@@ -1,4 +1,7 @@
-"""What each effect costs on the device beside the training step that it comes before, in turn in one process."""
+"""What each effect costs beside the training step that it comes before, in turn in one process.
+
+Processor time is counted: what others do on the machine changes it little.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ def main() -> list[str]:
     whole = median(steps[1:])
     lines = [
         f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
-        f"training step of `cnn` on `logmel` takes {whole:.2f} ms per clip.",
+        f"training step of `cnn` on `logmel` takes {whole:.2f} ms of processor time per clip.",
         "",
-        "| effect, on every clip | ms per clip | share of a step |",
+        "| effect, on every clip | processor time, ms per clip | share of a step |",
         "|---|---|---|",
     ]
     found = {name: median(values[1:]) for name, values in times.items()}
@@ -69,9 +72,9 @@ def effects(wave: torch.Tensor) -> dict[str, Callable[[], Any]]:
 
 
 def _ms(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     work()
-    return 1000 * (time.perf_counter() - began) / BATCH
+    return 1000 * (time.process_time() - began) / BATCH
 
 
 if __name__ == "__main__":
