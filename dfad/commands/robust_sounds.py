@@ -23,7 +23,7 @@ HEARD = 4  # of each class and family
 
 
 def weak_sounds(
-    results: Mapping[str, Any], root: Root, frontend: FrontendKnobs, *, seed: int = 0, most: int = HEARD
+    results: Mapping[str, Any], root: Root, frontend: FrontendKnobs, seeds: Mapping[str, int], *, most: int = HEARD
 ) -> dict[str, list[Sound]]:
     """Some of the weakest clips of each class, by family; clips that are gone are named.
 
@@ -34,18 +34,25 @@ def weak_sounds(
         results: as `robustness.json` holds them.
         root: folder of the clips, or those of a mix.
         frontend: what the detector hears through.
-        seed: of the suite.
+        seeds: of what was drawn, by condition.
         most: clips of each class and family.
     """
     found = {}
     for family, classes in results["weakest"].items():
         chosen = [(one, label) for label, members in classes.items() for one in islice(members, most)]
-        found[family] = [sound for one, label in chosen for sound in _sounds(one, label, results, root, frontend, seed)]
+        found[family] = [
+            sound for one, label in chosen for sound in _sounds(one, label, results, root, frontend, seeds)
+        ]
     return found
 
 
 def _sounds(
-    one: Mapping[str, Any], label: str, results: Mapping[str, Any], root: Root, frontend: FrontendKnobs, seed: int
+    one: Mapping[str, Any],
+    label: str,
+    results: Mapping[str, Any],
+    root: Root,
+    frontend: FrontendKnobs,
+    seeds: Mapping[str, int],
 ) -> Iterator[Sound]:
     """A clip as it is, and under the condition that moves it furthest."""
     rate = frontend.sample_rate
@@ -60,7 +67,7 @@ def _sounds(
     perturbation = LAUNDERING.get(condition["name"])
     if perturbation is None or perturbation.talkers:
         return
-    given = Given(seed, torch.from_numpy(keys_of([one["id"]])))
+    given = Given(seeds[one["worst"]], torch.from_numpy(keys_of([one["id"]])))
     try:
         done = perturbation(torch.from_numpy(wave[None]), rate, condition["strength"], given)[0].numpy()
     except DfadError as error:  # such as a codec that this machine lacks

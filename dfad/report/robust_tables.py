@@ -163,7 +163,7 @@ def points(value: float | None, base: float | None) -> str:
 def strengths(members: Sequence[Mapping[str, Any]]) -> str:
     """The strengths of a perturbation with their unit; empty where it has only one, without a number."""
     known = [f"{one['strength']:g}" for one in members if one["strength"] is not None]
-    return f"{' · '.join(known)} {members[0]['unit']}".strip()
+    return f"{' · '.join(known)} {members[0]['unit']}".strip().replace("-", "−")
 
 
 def _name(members: Sequence[Mapping[str, Any]]) -> str:
