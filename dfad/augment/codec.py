@@ -14,13 +14,16 @@ from dfad.effects.level import within_full_scale
 from dfad.errors import ConfigError, did_you_mean
 
 BASE = tuple(name for name, codec in CODECS.items() if codec.library == "soundfile")
+MORE = tuple(name for name in CODECS if name not in BASE)
 
 
 class Recode(Sometimes):
     """Through a codec, at one of its bit rates."""
 
     codecs: tuple[str, ...] = Field(
-        BASE, min_length=1, description=f"one is drawn per clip: {', '.join(CODECS)}; the last three need dfad[formats]"
+        BASE,
+        min_length=1,
+        description=f"one is drawn per clip: {', '.join(BASE)}; with dfad[formats] {', '.join(MORE)} too",
     )
 
     @field_validator("codecs")

@@ -74,8 +74,5 @@ class RawBoost(Sometimes):
         if algorithm == "stationary":
             noise = draws.normal("rawboost.noise", samples)
             return stationary(x, sample_rate, noise, centre_hz[:, 0], width_hz[:, 0], taps[:, 0], drawn["snr_db"])
-        factor = draws.uniform("rawboost.factor_1", samples, low=-1.0) * draws.uniform(
-            "rawboost.factor_2", samples, low=-1.0
-        )
         gain = torch.full_like(drawn["share"], self.gain)
-        return impulsive(x, draws.uniform("rawboost.places", samples), factor, drawn["share"], gain)
+        return impulsive(x, draws.normal("rawboost.impulses", samples), drawn["share"], gain)

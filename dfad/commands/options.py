@@ -75,7 +75,7 @@ def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, list[tuple[str, 
 def _yaml(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(list(value)) if isinstance(value, tuple) else str(value)
+    return f"[{', '.join(map(_yaml, value))}]" if isinstance(value, tuple) else str(value)
 
 
 def _takes(schema: Mapping[str, Any]) -> str:

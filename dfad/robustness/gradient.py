@@ -13,15 +13,11 @@ from torch import Tensor
 
 from dfad.draws import Draws
 from dfad.robustness.budget import Budget, on_grid
+from dfad.robustness.targets import push_of
 from dfad.robustness.victim import Through, Victim
 
 STEPS = 10  # of PGD
 Effects = Callable[[Tensor, Draws], Tensor]  # random effects on (batch, samples), differentiable
-
-
-def push_of(label: Tensor) -> Tensor:
-    """Where a clip's score is pushed: bona fide (1) down, spoof (0) up. Shape: (batch,) -> (batch,) float32, ±1."""
-    return 1.0 - 2.0 * label.float()
 
 
 def fgsm(victim: Victim, wave: Tensor, label: Tensor, budget: Budget) -> Tensor:

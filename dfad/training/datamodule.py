@@ -186,7 +186,8 @@ class ClipDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         if batch.frozen is not None:
             return batch
-        self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
+        with torch.inference_mode(False):  # else an adversary could not ask for gradients through what was moved
+            self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
         if not self.trainer.training:
             wave = self.perturb(batch) if self.perturb else batch.wave
             return replace(batch, wave=wave, features=self.frontend(wave))

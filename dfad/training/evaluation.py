@@ -31,7 +31,7 @@ from dfad.training.ranks import Rank
 from dfad.training.robust import Suite
 from dfad.training.runs import Run, environment
 from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
-from dfad.training.suite import chosen_rows, scored
+from dfad.training.suite import checked, chosen_rows, scored
 from dfad.training.together import together
 from dfad.training.trainer import accelerator_of
 
@@ -102,7 +102,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     choice = deploy(ScoreTable.read(validation) if validation else None, options)
     about = (chosen, manifest.root, checkpoint.knobs.frontend, validation)
     with place.working("eval.log"):
-        task = _Task(config, checkpoint, data, manifest, chosen, place, screen)
+        task = _Task(config, checkpoint, data, manifest, chosen, place, choice.threshold or 0.0, screen)
         before = place.finished and not config.force
         judged = not (before and judged_with(place, options, choice))
         if judged:
@@ -122,8 +122,9 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
                 place, {**what, "eval": options.plain()}, choice, results_of({chosen: found}, options, choice, notes)
             )
         results = place.read_json("metrics.json")
-        suite = Suite(place, config.robustness, task.usable, task.score_under, screen)
-        robust = suite.judged(options, choice, stored.augment if stored else None)
+        robust = Suite(place, config.robustness, task, screen).judged(
+            options, choice, stored.augment if stored else None
+        )
     return Evaluated(place, results, *about, before, judged or robust.new, robust.results)
 
 
@@ -137,6 +138,7 @@ class _Task:
     manifest: Manifest
     chosen: str
     place: Run
+    threshold: float
     screen: Screen
 
     def usable(self, screen: Screen = SILENT) -> Manifest:
@@ -159,8 +161,15 @@ class _Task:
         knobs, usable = self.config.robustness, self.usable()
         with together(self.config.trainer, "evaluate", self._details(conditions)) as rank:
             scoring = self._scoring(usable, chosen_rows(usable, knobs.clips), rank)
-            for condition, table in scored(scoring, knobs, conditions, self.screen.watch):
+            for condition, table in scored(scoring, knobs, conditions, self.threshold, self.screen.watch):
                 store(condition, table)
+
+    def check_gradients(self) -> list[dict[str, Any]]:
+        """Check whether the detector's gradients are masked."""
+        self.screen.say("checking whether gradients are masked")
+        name = accelerator_of(self.config.trainer)
+        device = {"gpu": "cuda"}.get(name, name)
+        return checked(self.checkpoint, self.usable(), self.data, self.config.robustness, self.threshold, device)
 
     def _scoring(self, usable: Manifest, rows: np.ndarray, rank: Rank) -> Scoring:
         return Scoring(self.checkpoint, usable, rows, self.data, self.config.trainer, self.place.folder, rank)
@@ -174,6 +183,7 @@ class _Task:
             "chosen": self.chosen,
             "folder": str(self.place.folder),
             "robustness": self.config.robustness.plain(),
+            "threshold": self.threshold,
             "conditions": [asdict(condition) for condition in conditions],
         }
 
@@ -187,6 +197,7 @@ def follow(
     chosen: str,
     folder: str,
     robustness: dict[str, Any],
+    threshold: float,
     conditions: list[dict[str, Any]],
 ) -> None:
     """Do the share of another rank: score its batches of the clips that the first has chosen."""
@@ -198,7 +209,8 @@ def follow(
     about = (Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent)
     scoring = Scoring(*about, rank.ready())
     if conditions:
-        for _ in scored(scoring, suite, [Condition(**condition) for condition in conditions], SILENT.watch):
+        under = [Condition(**condition) for condition in conditions]
+        for _ in scored(scoring, suite, under, threshold, SILENT.watch):
             pass
     else:
         scoring()

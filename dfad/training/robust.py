@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from rich.markup import escape
@@ -13,17 +15,20 @@ from dfad.augment import AugmentKnobs
 from dfad.clips import Manifest
 from dfad.deployed import Deployed
 from dfad.evaluation import EvaluationKnobs
+from dfad.robustness.adversaries import ADVERSARIES
 from dfad.robustness.conditions import CLEAN, Condition
 from dfad.robustness.options import RobustnessKnobs
 from dfad.robustness.results import results_of
 from dfad.robustness.tables import FOLDER, Tables
 from dfad.robustness.trained_by import seen_in
+from dfad.scorer import best_checkpoint
 from dfad.scores import ScoreTable
+from dfad.training.perturbing import lacking
 from dfad.training.runs import Run
 from dfad.training.scoring import Screen
-from dfad.training.suite import chosen_rows, lacking
+from dfad.training.suite import chosen_rows
 
-JSON = "robustness.json"
+JSON, CHECKS = "robustness.json", "checks.json"
 FORMAT = 1  # of the perturbations: raised when one of them changes, so that tables made before are made again
 
 
@@ -40,6 +45,23 @@ class Robust:
     new: bool = False
 
 
+class Task(Protocol):
+    """The work of a suite, for one detector and its clips."""
+
+    @property
+    def threshold(self) -> float:
+        """The deployed one."""
+
+    def usable(self) -> Manifest:
+        """The clips that can be scored."""
+
+    def score_under(self, conditions: Sequence[Condition], store: Callable[[Condition, ScoreTable], None]) -> None:
+        """Score the clips under conditions, and give each table away as soon as it is whole."""
+
+    def check_gradients(self) -> list[dict[str, Any]]:
+        """Check whether the detector's gradients are masked."""
+
+
 @dataclass(frozen=True)
 class Suite:
     """The suite of an evaluation.
@@ -47,15 +69,13 @@ class Suite:
     Attributes:
         place: folder of the evaluation.
         knobs: what is asked for.
-        usable: gives the clips that can be scored.
-        score: scores them under conditions, and gives each table to a function as soon as it is whole.
+        task: does the work.
         screen: where it tells how it goes.
     """
 
     place: Run
     knobs: RobustnessKnobs
-    usable: Callable[[], Manifest]
-    score: Callable[[Sequence[Condition], Callable[[Condition, ScoreTable], None]], None]
+    task: Task
     screen: Screen
 
     @property
@@ -76,11 +96,14 @@ class Suite:
         stored = self.place.read_json(JSON)
         if conditions := self.knobs.conditions():
             conditions, skipped = self._scored(conditions)
+            suite, checks = self.knobs.plain(), self._checks(conditions)
         elif stored:
             conditions, skipped = _of(stored), stored["skipped"]
+            suite, checks = stored["by"]["suite"], stored["checks"]
         else:
             return Robust()
-        by = {"eval": options.plain(), "deployed": deployed.plain(), "conditions": [one.key for one in conditions]}
+        keys = [condition.key for condition in conditions]
+        by = {"suite": suite, "eval": options.plain(), "deployed": deployed.plain(), "conditions": keys}
         if stored and (stored.get("by"), stored.get("skipped")) == (by, skipped):
             return Robust(stored)
         tables = self.tables.read(conditions)
@@ -89,6 +112,7 @@ class Suite:
             deployed,
             seen=seen_in(augment) if augment else None,
             skipped=skipped,
+            checks=checks,
             about={"by": by},
             notes=self._notes(tables[CLEAN]),
             cluster=options.cluster,
@@ -105,20 +129,53 @@ class Suite:
         Returns:
             The conditions that can be done here, and the names of the others with reasons.
         """
-        usable, say = self.usable(), self.screen.say
+        usable, say = self.task.usable(), self.screen.say
         rows = chosen_rows(usable, self.knobs.clips)
-        skipped = lacking(conditions, usable, rows)
+        skipped = lacking(conditions, self.knobs, usable, rows)
         for name, reason in skipped.items():
             say(f"left out {name}: {escape(reason)}")
         able = tuple(condition for condition in conditions if condition.name not in skipped)
-        about = {"format": FORMAT, "seed": self.knobs.seed, "clips": self.knobs.clips}
-        if gone := self.tables.begin(dict.fromkeys(able, about)):
-            say(f"{len(gone)} conditions were scored with another seed or other clips, and are scored again")
+        if gone := self.tables.begin({condition: self._about(condition) for condition in able}):
+            say(f"{len(gone)} conditions were scored with other options, and are scored again")
         if todo := self.tables.lacking(able):
             if len(todo) < len(able):
                 say(f"{len(able) - len(todo)} of {len(able)} conditions are scored already")
-            self.score(todo, self.tables.write)
+            self.task.score_under(todo, self.tables.write)
         return able, skipped
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        return {"format": FORMAT, "seed": self.knobs.seed, "clips": self.knobs.clips}
+
+    def _about(self, condition: Condition) -> dict[str, Any]:
+        """What the table of a condition hangs on beside its name."""
+        about = self._shared
+        if condition.family == "adversarial":
+            about["threshold"] = self.task.threshold
+            if ADVERSARIES[condition.name].needs == "surrogate":
+                about["surrogate"] = self._surrogate
+        return about
+
+    @cached_property
+    def _surrogate(self) -> str | None:
+        """A hash of the other detector."""
+        path = self.knobs.surrogate
+        if path is None:
+            return None
+        return hashlib.sha256((best_checkpoint(path) if path.is_dir() else path).read_bytes()).hexdigest()
+
+    def _checks(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
+        """What is found of masked gradients, from the file if it is of the same suite; nothing without adversaries."""
+        if all(condition.family != "adversarial" for condition in conditions):
+            return []
+        about = {**self._shared, "threshold": self.task.threshold, "surrogate": self._surrogate}
+        name = f"{FOLDER}/{CHECKS}"
+        stored = self.place.read_json(name)
+        if not stored or stored["about"] != about:
+            stored = {"about": about, "checks": self.task.check_gradients()}
+            self.place.write_json(name, stored)
+        checks: list[dict[str, Any]] = stored["checks"]
+        return checks
 
     def _notes(self, clean: ScoreTable) -> list[str]:
         """What is to be said where clips that nothing was done to do not score as they did."""

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from dfad.clips import Label, Manifest
-from dfad.robustness.conditions import CLEAN, Condition
-from dfad.robustness.given import Given, Voices, keys_of
+from dfad.corpora import CorpusKnobs
+from dfad.robustness.budget import snr_db
+from dfad.robustness.checks import masking_checks
+from dfad.robustness.conditions import Condition
 from dfad.robustness.options import RobustnessKnobs
-from dfad.robustness.perturbations import LAUNDERING, Perturbation
 from dfad.robustness.tables import SNR
+from dfad.robustness.victim import Victim
+from dfad.scorer import Checkpoint, Scorer, load_scorer
 from dfad.scores import ScoreTable
-from dfad.training.datamodule import Batch, cores
-from dfad.training.ranks import gathered
+from dfad.training.datamodule import Batch, ClipDataset
+from dfad.training.perturbing import Attacking, Laundering, Perturb, crops, lowest, targets_of
+from dfad.training.ranks import gathered, threads
 from dfad.training.scoring import Scoring, Watch
 
-VOICES = 64  # clips of which each that is scored gets some as babble
-Noted = Mapping[str, Tensor]  # what is told of every clip of a batch: (batch,) each
-Perturb = Callable[[Batch], tuple[Tensor, Noted]]  # gives the waveforms (batch, samples) that are heard
+CHECKED = 16  # clips of each class on which it is checked whether gradients are masked
 
 
 def chosen_rows(manifest: Manifest, most: int | None) -> np.ndarray:
@@ -38,32 +40,8 @@ def chosen_rows(manifest: Manifest, most: int | None) -> np.ndarray:
     return rows if most is None else lowest(manifest, rows, most)
 
 
-def lowest(manifest: Manifest, rows: np.ndarray, most: int) -> np.ndarray:
-    """Those rows whose clips' ids have the lowest hashes: a smaller corpus loses only those that it lacks."""
-    return np.sort(rows[np.argsort(keys_of(manifest.ids[rows]), kind="stable")[:most]])
-
-
-def voice_rows(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
-    """Rows of the bona fide clips that babble is made of."""
-    return lowest(manifest, rows[manifest.labels[rows] == Label.BONA_FIDE], VOICES)
-
-
-def lacking(conditions: Sequence[Condition], manifest: Manifest, rows: np.ndarray) -> dict[str, str]:
-    """Perturbations that cannot be done here, each with the reason."""
-    voices = len(voice_rows(manifest, rows))
-    found = {}
-    for name in dict.fromkeys(condition.name for condition in conditions if condition != CLEAN):
-        perturbation = LAUNDERING[name]
-        reason = perturbation.lacking()
-        if not reason and perturbation.talkers >= voices and perturbation.talkers:
-            reason = f"it takes the voices of {perturbation.talkers} other bona fide clips, and there are {voices}"
-        if reason:
-            found[name] = reason
-    return found
-
-
 def scored(
-    scoring: Scoring, knobs: RobustnessKnobs, conditions: Sequence[Condition], watch: Watch
+    scoring: Scoring, knobs: RobustnessKnobs, conditions: Sequence[Condition], threshold: float, watch: Watch
 ) -> Iterator[tuple[Condition, ScoreTable]]:
     """Score the clips under each condition, on this rank together with the others.
 
@@ -71,13 +49,14 @@ def scored(
         scoring: of a detector and clips, on their rank.
         knobs: of the suite.
         conditions: that can be done here.
+        threshold: the deployed one, which adversaries want clips to cross.
         watch: shows how far it is.
 
     Yields:
         Each condition and its whole table, with the columns that the perturbation added.
     """
     scoring.hold()
-    perturbing = _Laundering(scoring, knobs.seed, conditions)
+    laundering, attacking = Laundering(scoring, knobs.seed, conditions), Attacking(scoring, knobs, threshold)
     progress = watch(f"scoring under {len(conditions)} conditions", "clips")
     clips = len(scoring.rows)
     for number, condition in enumerate(conditions):
@@ -86,7 +65,8 @@ def scored(
         def told(done: int, before: int = number * clips) -> None:
             progress(before + done, len(conditions) * clips)
 
-        heard = _Heard(perturbing.under(condition), clips, scoring.rank.world, told)
+        kind = attacking if condition.family == "adversarial" else laundering
+        heard = _Heard(kind.under(condition), clips, scoring.rank.world, told)
         scoring.module.perturb = heard
         try:
             table = scoring()
@@ -97,84 +77,46 @@ def scored(
         logging.getLogger("dfad").info("%s: %.1f s", condition, monotonic() - began)
 
 
-class _Laundering:
-    """Launders batches under one condition after another."""
-
-    def __init__(self, scoring: Scoring, seed: int, conditions: Sequence[Condition]) -> None:
-        self.seed, self.world = seed, scoring.rank.world
-        self.sample_rate = scoring.module.dataset.sample_rate
-        self.keys = torch.from_numpy(keys_of(scoring.manifest.ids))
-        talkers = any(condition != CLEAN and LAUNDERING[condition.name].talkers for condition in conditions)
-        self.voices = _voices(scoring, self.keys) if talkers else None
-
-    def under(self, condition: Condition) -> Perturb:
-        """What happens to a batch under a condition."""
-        if condition == CLEAN:
-            return lambda batch: (batch.wave, {})
-        perturbation = LAUNDERING[condition.name]
-
-        def launder(batch: Batch) -> tuple[Tensor, Noted]:
-            device = batch.wave.device
-            if perturbation.clipwise:
-                return self._clipwise(perturbation, condition.strength, batch).to(device), {}
-            voices = self.voices.to(device) if self.voices else None
-            given = Given(self.seed, self.keys[batch.row].to(device), voices)
-            return perturbation(batch.wave, self.sample_rate, condition.strength, given), {}
-
-        return launder
-
-    def _clipwise(self, perturbation: Perturbation, strength: float | None, batch: Batch) -> Tensor:
-        wave, keys = batch.wave.cpu(), self.keys[batch.row]
-
-        def one(at: int) -> Tensor:
-            given = Given(self.seed, keys[at : at + 1], self.voices)
-            return perturbation(wave[at : at + 1], self.sample_rate, strength, given)
-
-        with ThreadPoolExecutor(max(1, cores() // self.world)) as pool:
-            return torch.cat(list(pool.map(one, range(len(wave)))))
-
-
 class _Heard:
     """Perturbs batches as they come, and keeps what is told of their clips."""
 
     def __init__(self, perturb: Perturb, clips: int, world: int, told: Callable[[int], None]) -> None:
         self.perturb, self.clips, self.world, self.told = perturb, clips, world, told
         self.done = 0
-        self.rows: list[np.ndarray] = []
-        self.columns: list[dict[str, np.ndarray]] = []
+        self.parts: list[tuple[np.ndarray, dict[str, np.ndarray]]] = []
 
     def __call__(self, batch: Batch) -> Tensor:
+        if batch.draw[0]:  # another rank has it too, and its scores count
+            return batch.wave
         wave, noted = self.perturb(batch)
-        noted = {SNR: snr_db(batch.wave, wave), **noted}
-        if not batch.draw[0]:  # else another rank has it too
-            self.rows.append(batch.row.numpy())
-            self.columns.append({name: values.cpu().numpy() for name, values in noted.items()})
+        if SNR not in noted:
+            noted = {SNR: snr_db(batch.wave.cpu(), wave.cpu()), **noted}
+        self.parts.append((batch.row.numpy(), {name: values.cpu().numpy() for name, values in noted.items()}))
         self.done += len(batch) * self.world
-        self.told(min(self.done, self.clips))
+        self.told(min(self.done, self.clips - 1))  # the last when the table is whole
         return wave
 
     def joined_to(self, table: ScoreTable, manifest: Manifest) -> ScoreTable:
         """The table with what all ranks were told of its clips."""
-        mine = [pd.DataFrame(columns, index=rows) for rows, columns in zip(self.rows, self.columns, strict=True)]
-        everyone: list[pd.DataFrame] = gathered(mine, self.world)
+        parts = [pd.DataFrame(told, index=manifest.ids[rows]) for rows, told in self.parts]
+        everyone: list[pd.DataFrame] = gathered(parts, self.world)
         found = pd.concat(everyone)
-        found.index = pd.Index(manifest.ids[found.index])
-        return ScoreTable(table.frame.join(found, on="id", rsuffix=" of the suite"))
+        return ScoreTable(table.frame.drop(columns=found.columns, errors="ignore").join(found, on="id"))
 
 
-def snr_db(clean: Tensor, wave: Tensor) -> Tensor:
-    """Power of clips over that of what was done to them.
+def checked(
+    checkpoint: Checkpoint, manifest: Manifest, data: CorpusKnobs, knobs: RobustnessKnobs, threshold: float, device: str
+) -> list[dict[str, Any]]:
+    """Check on some clips of each class whether gradients are masked, so that attacks fail without any defence.
 
-    Shape:
-        clean, wave: (batch, samples) -> (batch,) dB; infinite where nothing was done
+    Returns:
+        What each check says: `name`, `passed`, `words`.
     """
-    signal, change = clean.square().mean(-1), (wave - clean).square().mean(-1)
-    return torch.where(change == 0, torch.inf, 10.0 * (signal / change).log10())
-
-
-def _voices(scoring: Scoring, keys: Tensor) -> Voices:
-    """What babble is made of, the same on every rank."""
-    rows = voice_rows(scoring.manifest, scoring.rows)
-    dataset = scoring.module.dataset
-    waves = [dataset.held[row] if row in dataset.held else dataset.crop(row) for row in rows.tolist()]
-    return Voices(torch.from_numpy(np.stack(waves)), keys[torch.from_numpy(rows)])
+    rows = chosen_rows(manifest, knobs.clips)
+    some = np.sort(np.concatenate([lowest(manifest, rows[manifest.labels[rows] == one], CHECKED) for one in Label]))
+    dataset = ClipDataset(manifest, checkpoint.knobs.frontend, data.limits)
+    with threads(1) if device == "cpu" else nullcontext():
+        targets = targets_of(manifest, some, crops(dataset, some).to(device), knobs.seed, threshold)
+        surrogate = Victim.of(load_scorer(knobs.surrogate, device=device)) if knobs.surrogate else None
+        checks = masking_checks(Victim.of(Scorer(checkpoint, device=device)), targets, surrogate)
+    return [{"name": check.name, "passed": check.passed, "words": check.verdict} for check in checks]
