@@ -27,8 +27,8 @@ def weak_sounds(
 ) -> dict[str, list[Sound]]:
     """Some of the weakest clips of each class, by family; clips that are gone are named.
 
-    What a clip was laundered by is done again, with the same draws, and stands beside it; babble, which takes the
-    voices of other clips, and attacks are not made anew.
+    What a clip was laundered by is done again, with the same draws, and stands beside it. Attacks are not made anew,
+    nor is babble, which takes the voices of other clips: those that it moves furthest are passed over.
 
     Args:
         results: as `robustness.json` holds them.
@@ -39,7 +39,8 @@ def weak_sounds(
     """
     found = {}
     for family, classes in results["weakest"].items():
-        chosen = [(one, label) for label, members in classes.items() for one in islice(members, most)]
+        again = {label: (one for one in members if _can(one, results)) for label, members in classes.items()}
+        chosen = [(one, label) for label, members in again.items() for one in islice(members, most)]
         found[family] = [
             sound for one, label in chosen for sound in _sounds(one, label, results, root, frontend, seeds)
         ]
@@ -63,10 +64,10 @@ def _sounds(
         return
     about = f"{one['attack'] or label} · score {one['score']:.2f} · wrong under {one['wrong']} of {one['tried']}"
     yield _sound(one["id"], f"as it is · {about}", wave, rate, label)
-    condition = next(each for each in results["conditions"] if each["key"] == one["worst"])
-    perturbation = LAUNDERING.get(condition["name"])
-    if perturbation is None or perturbation.talkers:
+    condition = _worst(one, results)
+    if condition["family"] != "laundering":
         return
+    perturbation = LAUNDERING[condition["name"]]
     given = Given(seeds[one["worst"]], torch.from_numpy(keys_of([one["id"]])))
     try:
         done = perturbation(torch.from_numpy(wave[None]), rate, condition["strength"], given)[0].numpy()
@@ -74,6 +75,16 @@ def _sounds(
         note(f"not in the report: {condition['title']}: {error}")
         return
     yield _sound(one["id"], f"{condition['title']} · score {one['worst_score']:.2f}", done, rate, label)
+
+
+def _worst(one: Mapping[str, Any], results: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The condition that moves a clip furthest."""
+    return next(each for each in results["conditions"] if each["key"] == one["worst"])
+
+
+def _can(one: Mapping[str, Any], results: Mapping[str, Any]) -> bool:
+    condition = _worst(one, results)
+    return condition["family"] != "laundering" or not LAUNDERING[condition["name"]].talkers
 
 
 def _sound(title: str, caption: str, wave: np.ndarray, rate: int, label: str) -> Sound:
