@@ -14,6 +14,7 @@ from dfad.report.evaluation import Judged
 from dfad.report.inputs import Example
 from dfad.report.robustness import Robust
 from dfad.report.run import write_report
+from dfad.robustness.tables import FOLDER, Tables
 from dfad.roots import Root
 from dfad.scores import ScoreTable
 from dfad.training.runs import Run
@@ -55,5 +56,8 @@ def report_of(
         misses,
         false_alarms,
     )
-    suite = Robust(robust, weak_sounds(robust, root, frontend, most=min(most, HEARD))) if robust else None
+    suite = None
+    if robust:
+        seeds = Tables(place.folder / FOLDER).seeds
+        suite = Robust(robust, weak_sounds(robust, root, frontend, seeds, most=min(most, HEARD)))
     return write_report(place.folder, judged, examples=examples, robust=suite)

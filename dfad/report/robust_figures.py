@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dfad.report.groups import Group, groups, matrix
-from dfad.report.robust_tables import mean, number, perturbations
+from dfad.report.robust_tables import mean, number, perturbations, strength
 from dfad.report.style import DASHES, SERIES, figure, limits, panel, safe, say
 
 COLUMNS = 2
@@ -95,7 +95,7 @@ def _line(axes: Axes, line: Curve, look: int, name: str, family: str) -> float:
         clip_on=False,
     )
     if members:
-        axes.set_xticks(x, ["clean", *(f"{one['strength']:g}" for one in members)])
+        axes.set_xticks(x, ["clean", *(strength(one) for one in members)])
     return float(np.nanmax(y, initial=0.0))
 
 
@@ -136,6 +136,6 @@ def by_attack(results: Mapping[str, Any]) -> Figure:
         columns,
         metric="decided wrongly (%)",
         text=[["–" if share != share else f"{100 * share:.0f}" for share in row] for row in values],
-        titles=("clips", ""),
+        titles=("", ""),
         height=0.26,
     )

@@ -21,15 +21,15 @@ CONDITIONS = (
     "",
     "SNR, dB",
     "EER",
-    "95 % interval",
     "added",
+    "95 % interval",
     "miss",
     "false alarm",
     "fake → real",
     "real → fake",
     "Cllr",
 )
-MEANS = ("mean", "of", "EER", "95 % interval", "added", "times", "miss", "false alarm", "Cllr")
+MEANS = ("mean", "EER", "95 % interval", "added", "times", "miss", "false alarm", "Cllr")
 KINDS = {
     "laundering": "laundering",
     "laundering/seen": "… training had the like",
@@ -96,36 +96,35 @@ def adversarial_rows(results: Mapping[str, Any]) -> Rows:
 
 
 def condition_rows(results: Mapping[str, Any], family: str) -> Rows:
-    """Below `CONDITIONS`: the clips as they are, and a row per condition."""
+    """Below `CONDITIONS`: the clips as they are, and a row per condition; shares in percent, without the sign."""
     clean = results["clean"]
-    rows: Rows = [("as they are", "", *_eer(clean), "", *_rates(clean, "miss", "false_alarm"), "", "", _cllr(clean))]
-    for one in results["conditions"]:
-        if one["family"] != family:
-            continue
-        added = points(number(one["eer_added"]), 0.0) + ("" if differs(one["eer_added"]) else " ≈")
-        rows.append(
-            (
-                one["title"] + (" *" if one["seen"] else ""),
-                _rounded(one.get("snr_db"), "{:.1f}"),
-                *_eer(one),
-                added,
-                *_rates(one, "miss", "false_alarm", "fake_to_real", "real_to_fake"),
-                _cllr(one),
-            )
+    rates = *_percents(clean, "eer"), "", "", *_percents(clean, "miss", "false_alarm")
+    rows: Rows = [("as they are", "", *rates, "", "", _cllr(clean))]
+    rows += [
+        (
+            one["title"] + (" *" if one["seen"] else ""),
+            _rounded(one.get("snr_db"), "{:.1f}"),
+            *_percents(one, "eer"),
+            points(number(one["eer_added"]), 0.0),
+            _between(one["eer_added"]["interval"]),
+            *_percents(one, "miss", "false_alarm", "fake_to_real", "real_to_fake"),
+            _cllr(one),
         )
+        for one in results["conditions"]
+        if one["family"] == family
+    ]
     return rows
 
 
 def mean_rows(results: Mapping[str, Any]) -> Rows:
     """Below `MEANS`: a row for the clips as they are, and for each group of perturbations."""
     clean = results["clean"]
-    rows: Rows = [("clips as they are", "", *_eer(clean), "", "", *_rates(clean, "miss", "false_alarm"), _cllr(clean))]
+    rows: Rows = [("clips as they are", *_eer(clean), "", "", *_rates(clean, "miss", "false_alarm"), _cllr(clean))]
     for kind, means in results["means"].items():
         times = number(means["eer_times"])
         rows.append(
             (
-                KINDS[kind],
-                f"{means['perturbations']} at {means['conditions']} strengths",
+                f"{KINDS[kind]}: {means['perturbations']} at {means['conditions']} strengths",
                 *_eer(means),
                 points(number(means["eer_added"]), 0.0),
                 "" if times is None else f"{times:.2f}",
@@ -142,12 +141,6 @@ def check_lines(results: Mapping[str, Any]) -> list[str]:
     return [f"{marks[check['passed']]}: {check['words'] or check['name']}" for check in results["checks"]]
 
 
-def differs(measured: Mapping[str, Any]) -> bool:
-    """Whether a change is more than chance: its interval is known and does not hold 0."""
-    low, high = measured["interval"]
-    return low is not None and high is not None and (low > 0 or high < 0)
-
-
 def points(value: float | None, base: float | None) -> str:
     """A difference of two shares in points of percent.
 
@@ -162,8 +155,12 @@ def points(value: float | None, base: float | None) -> str:
 
 def strengths(members: Sequence[Mapping[str, Any]]) -> str:
     """The strengths of a perturbation with their unit; empty where it has only one, without a number."""
-    known = [f"{one['strength']:g}" for one in members if one["strength"] is not None]
-    return f"{' · '.join(known)} {members[0]['unit']}".strip()
+    return f"{' · '.join(map(strength, members))} {members[0]['unit']}".strip()
+
+
+def strength(condition: Mapping[str, Any]) -> str:
+    """The number of a strength."""
+    return "" if condition["strength"] is None else f"{condition['strength']:g}".replace("-", "−")
 
 
 def _name(members: Sequence[Mapping[str, Any]]) -> str:
@@ -180,6 +177,16 @@ def _eer(part: Mapping[str, Any]) -> tuple[str, str]:
 
 def _rates(part: Mapping[str, Any], *names: str) -> list[str]:
     return [shown("eer", number(part[name])) for name in names]  # all are shares of clips
+
+
+def _percents(part: Mapping[str, Any], *names: str) -> list[str]:
+    """Shares in percent, for columns of many."""
+    return [_rounded(None if (value := number(part[name])) is None else 100 * value, "{:.1f}") for name in names]
+
+
+def _between(ends: Sequence[float | None]) -> str:
+    low, high = ends
+    return "" if low is None or high is None else f"{points(low, 0.0)} … {points(high, 0.0)}"
 
 
 def _cllr(part: Mapping[str, Any]) -> str:

@@ -15,15 +15,16 @@ from dfad.report.tables import Rows, shown, shown_interval
 
 LAUNDERED = (
     "What happens to recordings on their way: noise, rooms, channels, codecs. Each perturbation goes over the same "
-    "clips, whatever their class. Threshold and calibrator are those of clean validation. Added: points of EER above "
-    "the clips as they are, ≈ where chance alone could give that; fake → real: the share of fakes that pass now among "
-    "those that were caught before, and the other way round."
+    "clips, whatever their class. All rates are in percent; added: by how many points the EER is above that of the "
+    "clips as they are, with its interval; fake → real: the share of fakes that pass now among those that were caught "
+    "before, and the other way round. SNR: power of the clip to that of what was changed of it."
 )
 ATTACKED = (
     "An adversary who knows the detector, or may ask it, changes each clip within a budget so that it is decided "
     "wrongly. fake → real is the security case: the share of fakes that pass now among those that were caught before. "
     "The EER is of clips that are all attacked, bona fide ones too."
 )
+LISTED = 8  # weakest clips of each class; robustness.json has more
 CURVES = {"eer": "EER", "miss": "miss", "false_alarm": "false alarm"}
 TURNED = {"fake_to_real": "fake → real", "real_to_fake": "real → fake"}
 
@@ -175,7 +176,7 @@ def _weakest(results: Mapping[str, Any], family: str) -> Rows:
             f"{one['worst_score']:.2f}",
         )
         for label, members in results["weakest"].get(family, {}).items()
-        for one in members
+        for one in members[:LISTED]
     ]
 
 

@@ -65,6 +65,11 @@ class Tables:
         )
         return gone
 
+    @property
+    def seeds(self) -> dict[str, int]:
+        """By what each table's draws were made, by the key of its condition."""
+        return {key: about["seed"] for key, about in json.loads((self.folder / ABOUT).read_text()).items()}
+
     def lacking(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
         """Those of the conditions that have no table."""
         return tuple(condition for condition in conditions if not self.path(condition).is_file())
