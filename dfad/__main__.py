@@ -13,6 +13,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "compare": "is one really better?       dfad compare runs/… runs/…",
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
+    "robustness": "laundered and attacked      dfad robustness runs/… runs/… --html page.html",
     "audit": "what lets models cheat?     dfad audit my.csv --out audit",
     "prepare": "bring and check a corpus    dfad prepare for_rerec",
     "vocode": "spoofed copies of speech    dfad vocode my.csv --out copies",
@@ -28,7 +29,7 @@ def main() -> None:
         import_module(f"dfad.commands.{name}").main()
     elif name in ("-h", "--help"):
         print("dfad: train detectors of AI-generated speech, and find out whether they work\n")
-        print("\n".join(f"  dfad {command:8} {says}" for command, says in COMMANDS.items()))
+        print("\n".join(f"  dfad {command:10} {says}" for command, says in COMMANDS.items()))
         print("\n`dfad <command> --help` says more.")
     elif name == "--version":
         print(f"dfad {version('dfad')}")

@@ -70,6 +70,12 @@ class Draws:
         some.key = self.key[rows]
         return some
 
+    def within(self, name: str) -> Draws:
+        """The draws of one part of a work, such as a step: as independent of the others' as another clip's."""
+        part = object.__new__(Draws)
+        part.key = splitmix64((self.key ^ crc32(name.encode())) + _GAMMA)
+        return part
+
     def bits(self, name: str, *shape: int) -> Tensor:
         """64 random bits per element. Shape: (batch, *shape) int64."""
         start = splitmix64((self.key ^ crc32(name.encode())) + _GAMMA)

@@ -16,11 +16,12 @@ import yaml
 from torch import Tensor
 
 from dfad.augment import AugmentKnobs
-from dfad.clips import Label, Manifest
+from dfad.clips import Manifest
 from dfad.corpora.table import ManifestKnobs
 from dfad.effects import codecs
 from dfad.errors import ConfigError, DataError
 from dfad.frontends import FRONTENDS
+from dfad.labels import Label
 from dfad.networks.cnn import CNNKnobs
 from dfad.scorer import DetectorKnobs
 from dfad.training import clip_chain

@@ -35,7 +35,7 @@ def no_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(evaluation, "score", fail)
+    monkeypatch.setattr(evaluation, "Scoring", fail)
 
 
 @pytest.fixture

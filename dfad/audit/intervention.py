@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
-from typing import TypeVar
 
 import numpy as np
 
 from dfad.audit.traits import TRAITS
 from dfad.deployed import Deployed
+from dfad.evaluation.samples import Measured, Sample, samples
 from dfad.evaluation.units import Unit, unit_of
 from dfad.metrics import auroc
-from dfad.metrics.bootstrap import RESAMPLES, Interval, distributions, interval, rate_interval, untold
+from dfad.metrics.bootstrap import RESAMPLES, Interval, interval, untold
 from dfad.metrics.pairs import Floats, pairs
 from dfad.metrics.weighted import Weighted
 from dfad.scores import ScoreTable
@@ -22,14 +22,6 @@ METRICS = ("auroc", "eer", "cllr", "miss", "false_alarm")
 RATES = ("eer", "miss", "false_alarm")
 TELLING = 0.55  # AUROC
 NOTHING = Deployed()
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A number with its 95 % interval."""
-
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -164,80 +156,50 @@ def intervened(
         systems["calibrated", column] = Weighted(calibrated, labels, ("cllr",))
     for group, (trait, sign) in best.items():
         systems["alone", group] = Weighted(sign * _column(table, f"trait:{trait}"), labels, ("auroc",))
-    found = _samples(systems, labels, unit, resamples, progress)
+    found = samples(systems, labels, unit, resamples, progress)
     by_column = {column: {**found["raw", column], **found["calibrated", column]} for column in columns}
     findings = []
     for group, (trait, sign) in best.items():
         turns = [column for column in columns if column.startswith(f"score:{group}:")]
         same, swap = (_effect(table, by_column, treated, unit) for treated in ([f"score:{group}"], turns))
         before = _alone(training, trait, sign, cluster, resamples)
-        alone = Alone(trait, int(sign > 0), before, found["alone", group]["auroc"].measured("auroc", unit))
+        alone = Alone(trait, int(sign > 0), before, found["alone", group]["auroc"].number(unit.count))
         findings.append(Finding(group, alone, same, swap))
-    clean = {name: by_column["score"][name].measured(name, unit) for name in METRICS}
+    clean = {name: _measured(by_column["score"][name], name, unit) for name in METRICS}
     return Intervened(clean, findings, unit, resamples, (int(np.sum(labels == 0)), int(np.sum(labels == 1))))
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """A metric on all clips, and on every resample of them."""
-
-    value: float
-    drawn: Floats
-
-    def measured(self, name: str, unit: Unit) -> Measured:
-        between = interval(self.drawn, unit.count)
-        return Measured(self.value, rate_interval(self.value, self.drawn, unit.count) if name in RATES else between)
-
-
-_Key = TypeVar("_Key")
-
-
-def _samples(
-    systems: Mapping[_Key, Weighted],
-    labels: np.ndarray,
-    unit: Unit,
-    resamples: int,
-    progress: Callable[[int, int], None] = untold,
-) -> dict[_Key, dict[str, _Sample]]:
-    """All metrics of all systems, paired."""
-    drawn = distributions(list(systems.values()), labels, unit.clusters, resamples=resamples, progress=progress)
-    once = np.ones((1, len(labels)))
-    return {
-        key: {
-            name: _Sample(float(value), spread[name])
-            for name, value in zip(system.names, system(once)[:, 0], strict=True)
-        }
-        for (key, system), spread in zip(systems.items(), drawn, strict=True)
-    }
+def _measured(sample: Sample, name: str, unit: Unit) -> Measured:
+    return sample.rate(unit.count) if name in RATES else sample.number(unit.count)
 
 
 def _effect(
-    table: ScoreTable, by_column: Mapping[str, Mapping[str, _Sample]], columns: Sequence[str], unit: Unit
+    table: ScoreTable, by_column: Mapping[str, Mapping[str, Sample]], columns: Sequence[str], unit: Unit
 ) -> Effect:
     """The effect of a treatment; of several turns, the mean."""
     clean = by_column["score"]
     treated = {
-        name: _Sample(
+        name: Sample(
             float(np.mean([by_column[column][name].value for column in columns])),
             np.mean([by_column[column][name].drawn for column in columns], axis=0),
         )
         for name in METRICS
     }
     changes = {
-        name: _Sample(treated[name].value - clean[name].value, treated[name].drawn - clean[name].drawn)
+        name: Sample(treated[name].value - clean[name].value, treated[name].drawn - clean[name].drawn)
         for name in METRICS
     }
     moved = np.stack([_column(table, column) - table.scores for column in columns])
     return Effect(
-        values={name: each.measured(name, unit) for name, each in treated.items()},
-        changes={name: Measured(each.value, interval(each.drawn, unit.count)) for name, each in changes.items()},
+        values={name: _measured(each, name, unit) for name, each in treated.items()},
+        changes={name: each.number(unit.count) for name, each in changes.items()},
         share=_share(clean["auroc"], treated["auroc"], unit),
         shift=(float(moved[:, table.labels == 0].mean()), float(moved[:, table.labels == 1].mean())),
         largest=float(np.abs(moved).max()),
     )
 
 
-def _share(clean: _Sample, treated: _Sample, unit: Unit) -> Measured:
+def _share(clean: Sample, treated: Sample, unit: Unit) -> Measured:
     """The share of the separation that is lost; NaN where there may be none."""
     if not interval(clean.drawn, unit.count).low > 0.5:
         return Measured(nan, Interval(nan, nan))
@@ -256,7 +218,7 @@ def _best_trait(training: ScoreTable, group: str) -> tuple[str, float]:
 def _alone(training: ScoreTable, trait: str, sign: float, cluster: str | None, resamples: int) -> Measured:
     unit = unit_of(training, cluster)
     system = Weighted(sign * _column(training, f"trait:{trait}"), training.labels, ("auroc",))
-    return _samples({trait: system}, training.labels, unit, resamples)[trait]["auroc"].measured("auroc", unit)
+    return samples({trait: system}, training.labels, unit, resamples)[trait]["auroc"].number(unit.count)
 
 
 def _column(table: ScoreTable, name: str) -> Floats:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
-from dfad.audit.intervention import Effect, Intervened, Measured
+from dfad.audit.intervention import Effect, Intervened
 from dfad.audit.reliance import Verdict
 from dfad.audit.treatments import GROUPS, Neutral
+from dfad.evaluation.samples import plain
 from dfad.labels import CLASS_NAMES
 
 FORMAT = 1
@@ -36,7 +36,7 @@ def results_of(
         **about,
         "clips": dict(zip(CLASS_NAMES, found.clips, strict=True)),
         "bootstrap": {"unit": found.unit.name, "count": found.unit.count, "resamples": found.resamples},
-        "clean": {name: _measured(value) for name, value in found.clean.items()},
+        "clean": {name: value.plain() for name, value in found.clean.items()},
         "groups": [_group(one, neutral) for one in judged],
         "notes": [*notes, *([found.unit.note] if found.unit.note else [])],
     }
@@ -50,13 +50,13 @@ def _group(one: Verdict, neutral: Neutral) -> dict[str, Any]:
         "verdict": one.kind,
         "words": one.words,
         "remedy": one.remedy,
-        "share": _measured(finding.same.share),
+        "share": finding.same.share.plain(),
         "treatment": f"every clip {group.words(neutral)}",
         "alone": {
             "trait": alone.trait,
             "more": CLASS_NAMES[alone.more],
-            "training": _measured(alone.training),
-            "scored": _measured(alone.scored),
+            "training": alone.training.plain(),
+            "scored": alone.scored.plain(),
         },
         "same": _effect(finding.same),
         "swap": _effect(finding.swap),
@@ -65,17 +65,9 @@ def _group(one: Verdict, neutral: Neutral) -> dict[str, Any]:
 
 def _effect(effect: Effect) -> dict[str, Any]:
     return {
-        "values": {name: _measured(value) for name, value in effect.values.items()},
-        "changes": {name: _measured(value) for name, value in effect.changes.items()},
-        "share": _measured(effect.share),
-        "shift": dict(zip(CLASS_NAMES, map(_plain, effect.shift), strict=True)),
-        "largest": _plain(effect.largest),
+        "values": {name: value.plain() for name, value in effect.values.items()},
+        "changes": {name: value.plain() for name, value in effect.changes.items()},
+        "share": effect.share.plain(),
+        "shift": dict(zip(CLASS_NAMES, map(plain, effect.shift), strict=True)),
+        "largest": plain(effect.largest),
     }
-
-
-def _measured(measured: Measured) -> dict[str, Any]:
-    return {"value": _plain(measured.value), "interval": [_plain(end) for end in measured.interval]}
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if isfinite(value) else None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isnan
 
-from dfad.audit.intervention import Alone, Effect, Finding, Intervened, Measured
+from dfad.audit.intervention import Alone, Effect, Finding, Intervened
 from dfad.audit.traits import TRAITS
 from dfad.audit.treatments import GROUPS, Neutral
+from dfad.evaluation.samples import Measured
 from dfad.frontends import FrontendKnobs
 from dfad.labels import CLASS_NAMES
 

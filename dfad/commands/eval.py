@@ -17,7 +17,7 @@ def run(values: dict[str, Any]) -> None:
     from rich.markup import escape
 
     from dfad.commands.reports import report_of
-    from dfad.commands.results import show_results
+    from dfad.commands.results import show_results, show_robustness
     from dfad.commands.screen import screen
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
@@ -36,7 +36,10 @@ def run(values: dict[str, Any]) -> None:
                 root=done.root,
                 frontend=done.frontend,
                 validation=done.validation,
+                robust=done.robust,
             )
     show_results(done.results, (done.split,))
+    if done.robust:
+        show_robustness(done.robust)
     here.say(f"scores {escape(str(place.folder / 'scores.csv'))}")
     here.say(f"report {escape(str(place.folder / 'report.html'))}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from dfad.commands.robust_sounds import HEARD, weak_sounds
 from dfad.commands.sounds import worst_sounds
 from dfad.deployed import Deployed
 from dfad.frontends import FrontendKnobs
 from dfad.report.evaluation import Judged
 from dfad.report.inputs import Example
+from dfad.report.robustness import Robust
 from dfad.report.run import write_report
+from dfad.robustness.tables import FOLDER, Tables
 from dfad.roots import Root
 from dfad.scores import ScoreTable
 from dfad.training.runs import Run
@@ -25,6 +29,7 @@ def report_of(
     frontend: FrontendKnobs,
     validation: Path | None = None,
     examples: Sequence[Example] | None = None,
+    robust: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of a run, or of one of its evaluations.
 
@@ -36,6 +41,7 @@ def report_of(
         frontend: what the detector hears through.
         validation: scores of validation, if there are any.
         examples: clips on their way into the network, of a run.
+        robust: what `robustness.json` holds, of an evaluation that has a suite.
     """
     results, table = place.read_json("metrics.json"), ScoreTable.read(place.folder / scores)
     deployed = Deployed.of_run(place.folder) or Deployed()
@@ -50,4 +56,8 @@ def report_of(
         misses,
         false_alarms,
     )
-    return write_report(place.folder, judged, examples=examples)
+    suite = None
+    if robust:
+        seeds = Tables(place.folder / FOLDER).seeds
+        suite = Robust(robust, weak_sounds(robust, root, frontend, seeds, most=min(most, HEARD)))
+    return write_report(place.folder, judged, examples=examples, robust=suite)

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dfad.commands.console import CONSOLE
-from dfad.report import tables
+from dfad.report import robust_tables, tables
 from dfad.report.board import METRICS, metric_cell
 
 SCREEN_SLICES = 8  # all of them stand in the report and in what programs read
@@ -46,6 +46,24 @@ def show_results(results: Mapping[str, Any], splits: tuple[str, ...]) -> None:
             CONSOLE.print(about, markup=False)
     if about := tables.drawn(results, split):
         CONSOLE.print(about, markup=False)
+    for note in results["notes"]:
+        CONSOLE.print(f"[yellow]note[/] {escape(note)}")
+
+
+def show_robustness(results: Mapping[str, Any]) -> None:
+    """Print a suite: a row per perturbation, the means, the masking checks, the notes."""
+    suites = {
+        robust_tables.LAUNDERING: robust_tables.laundering_rows(results),
+        robust_tables.ADVERSARIAL: robust_tables.adversarial_rows(results),
+    }
+    for header, rows in suites.items():
+        if rows:
+            show_table(header, rows)
+    if any(one["seen"] for one in results["conditions"]):
+        CONSOLE.print(robust_tables.SEEN)
+    show_table(robust_tables.MEANS, robust_tables.mean_rows(results))
+    for check in robust_tables.check_lines(results):
+        CONSOLE.print(f"masking, {check}", markup=False)
     for note in results["notes"]:
         CONSOLE.print(f"[yellow]note[/] {escape(note)}")
 

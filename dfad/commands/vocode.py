@@ -57,9 +57,9 @@ def command(
     augment=vocoded
     """
     from dfad.augment.vocoded import known_vocoders
-    from dfad.clips import SPLITS
     from dfad.corpora.copies import Recipe, write_copies
     from dfad.effects.vocoders import VOCODERS
+    from dfad.labels import SPLITS
 
     if corpus is None:
         raise ConfigError(

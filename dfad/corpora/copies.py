@@ -15,12 +15,13 @@ import soundfile
 from filelock import FileLock, Timeout
 
 from dfad.audio import Limits, load, probe
-from dfad.clips import COLUMNS, LABEL_WORDS, SPLIT_WORDS, SPLITS, Label, Manifest
+from dfad.clips import COLUMNS, Manifest
 from dfad.corpora.base import Progress, counts
 from dfad.corpora.check import in_threads
 from dfad.effects.threads import one_thread
 from dfad.effects.vocoders import vocode
 from dfad.errors import AudioError, DataError
+from dfad.labels import LABEL_WORDS, SPLIT_WORDS, SPLITS, Label
 
 SOURCE = "source_id"  # column with the id of the clip that was copied
 _AT_ONCE = 32  # clips begun before a signal is heard

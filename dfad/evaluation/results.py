@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
 
 from dfad.deployed import Deployed
 from dfad.evaluation.breakdown import Slice
 from dfad.evaluation.options import EvaluationKnobs
+from dfad.evaluation.samples import plain
 from dfad.evaluation.whole import Evaluation
 
 FORMAT = 2
@@ -37,12 +37,12 @@ def results_of(
         "options": options.plain(),
         "threshold": deployed.threshold,
         "values": {
-            f"{split}/{name}": int(value) if name in COUNTS and value == value else _plain(value)
+            f"{split}/{name}": int(value) if name in COUNTS and value == value else plain(value)
             for split, evaluation in found.items()
             for name, value in evaluation.values.items()
         },
         "intervals": {
-            f"{split}/{name}": [_plain(end) for end in ends]
+            f"{split}/{name}": [plain(end) for end in ends]
             for split, evaluation in found.items()
             for name, ends in evaluation.intervals.items()
         },
@@ -64,14 +64,10 @@ def _row(part: Slice) -> dict[str, Any]:
         "value": part.value,
         "n_bona_fide": part.n_bona_fide,
         "n_spoof": part.n_spoof,
-        "eer": _plain(part.eer),
-        "interval": [_plain(end) for end in part.interval],
+        "eer": plain(part.eer),
+        "interval": [plain(end) for end in part.interval],
         "unit": part.unit,
-        "miss": _plain(part.miss),
-        "false_alarm": _plain(part.false_alarm),
+        "miss": plain(part.miss),
+        "false_alarm": plain(part.false_alarm),
         "note": part.note,
     }
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if isfinite(value) else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import nan, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,6 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from dfad.errors import MetricError
 from dfad.metrics.pairs import Bools, Floats, Ints, as_labels
-from dfad.metrics.weighted import Weighted
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -27,6 +26,17 @@ def untold(done: int, total: int) -> None:
     """Progress of which nobody is told."""
 
 
+class System(Protocol):
+    """What gives metrics of weighted clips, such as `dfad.metrics.weighted.Weighted`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the metrics."""
+
+    def __call__(self, weights: Floats, /) -> Floats:
+        """Shape: (tables, clips) -> (metrics, tables)."""
+
+
 class Interval(NamedTuple):
     """Both ends of a confidence interval; NaN where it is not defined."""
 
@@ -35,7 +45,7 @@ class Interval(NamedTuple):
 
 
 def distributions(
-    systems: Sequence[Weighted],
+    systems: Sequence[System],
     labels: ArrayLike,
     clusters: ArrayLike | None = None,
     *,
@@ -50,6 +60,7 @@ def distributions(
         - clusters: (clips,) names of any kind; None: every clip is one.
         - output: per system, by metric: (resamples,).
 
+    >>> from dfad.metrics.weighted import Weighted
     >>> system = Weighted([2.0, 1.0, 0.5, 0.0], [1, 1, 0, 0], ("eer",))
     >>> distributions([system], [1, 1, 0, 0], resamples=3)
     [{'eer': array([0., 0., 0.])}]

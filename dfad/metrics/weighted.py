@@ -16,7 +16,7 @@ from scipy.optimize import isotonic_regression
 
 from dfad.metrics.decisions import DECISION_KEYS, rates
 from dfad.metrics.det import bayes_threshold, cost_weights
-from dfad.metrics.pairs import Floats, any_pairs, pairs
+from dfad.metrics.pairs import Floats, Ints, any_pairs, pairs
 
 
 class Weighted:
@@ -86,9 +86,8 @@ class _Curve:
     def __init__(self, fixed: Weighted, weights: Floats) -> None:
         self.fixed, self.both = fixed, weights
         self.real = weights * fixed.real
-        below, all_below = (np.cumsum(part, axis=1)[:, fixed.last] for part in (self.real, weights))
-        nothing = np.zeros((len(weights), 1))
-        self.below, self.caught = np.hstack((nothing, below)), np.hstack((nothing, all_below - below))
+        self.below, self.caught = (_below(part, fixed.last) for part in (self.real, weights))
+        self.caught -= self.below
         self.all_real, self.all_spoof = self.below[:, -1], self.caught[:, -1]
 
     def eer(self) -> Floats:
@@ -127,6 +126,16 @@ class _Curve:
     def min_cllr(self) -> Floats:
         pairs_of = zip(np.diff(self.below), np.diff(self.caught), strict=True)
         return np.array([_min_cllr(real, spoof) for real, spoof in pairs_of])
+
+
+def _below(weights: Floats, last: Ints) -> Floats:
+    """The weight up to the last clip of each distinct score, 0 first. Shape: (tables, distinct + 1)."""
+    found = np.zeros((len(weights), len(last) + 1))
+    if len(last) == weights.shape[1]:
+        np.cumsum(weights, axis=1, out=found[:, 1:])
+    else:
+        found[:, 1:] = np.cumsum(weights, axis=1)[:, last]
+    return found
 
 
 def _min_cllr(real: Floats, spoof: Floats) -> float:

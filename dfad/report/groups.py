@@ -42,13 +42,16 @@ class Group:
     spoof: int
 
 
-def groups(rows: Sequence[Group], *, metric: str = "EER", whole: float | None = None) -> Figure:
+def groups(
+    rows: Sequence[Group], *, metric: str = "EER", whole: float | None = None, whole_name: str = "all clips"
+) -> Figure:
     """One line per group: the metric with its interval, and the clips behind it (a forest plot).
 
     Args:
         rows: from top to bottom; 30 are drawn, the others counted.
         metric: its name, for the axis.
         whole: the metric on all clips, as a vertical line.
+        whole_name: what these are called.
     """
     shown = rows[:MOST]
     fig = figure(1.15 + 0.27 * max(len(shown), 1))
@@ -74,7 +77,7 @@ def groups(rows: Sequence[Group], *, metric: str = "EER", whole: float | None = 
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
     if whole is not None and isfinite(whole):
-        axes.axvline(whole, color=MUTED, linestyle="--", linewidth=1.2, zorder=1, label=f"all clips: {whole:.2%}")
+        axes.axvline(whole, color=MUTED, linestyle="--", linewidth=1.2, zorder=1, label=f"{whole_name}: {whole:.2%}")
         legend_above(fig, axes)
     return fig
 
@@ -86,22 +89,26 @@ def matrix(
     *,
     metric: str = "EER",
     text: Sequence[Sequence[str]] | None = None,
+    titles: tuple[str, str] = ("tested on", "trained on"),
+    height: float = 0.4,
 ) -> Figure:
     """The metric by training set (rows) and test set (columns); light is low, a grey cell was not measured.
 
     Args:
         values: not negative; NaN where there is none.
-        rows: names of the training sets.
+        rows: names of the training sets, or of what `titles` says.
         columns: names of the test sets.
         metric: its name, for the title, and its unit if `text` has none.
         text: of each cell instead of its percent.
+        titles: of the columns, and of the rows.
+        height: of a row, inches.
 
     Shape:
         - values: (rows, columns).
     """
     shares = np.asarray(values, dtype=np.float64).reshape(len(rows), len(columns))
-    fig = figure(1.9 + 0.4 * max(len(rows), 1))
-    axes = panel(fig.subplots(), f"{safe(metric)}, light is low", x="tested on", y="trained on")
+    fig = figure(1.9 + height * max(len(rows), 1))
+    axes = panel(fig.subplots(), f"{safe(metric)}, light is low", x=titles[0], y=titles[1])
     axes.grid(False)
     if not shares.size:
         axes.set(xticks=[], yticks=[])

@@ -9,25 +9,29 @@ from typing import Any
 
 import pandas as pd
 
-from dfad.report import figures
+from dfad.report import figures, robustness
 from dfad.report.evaluation import Judged, draw, headline, sections
 from dfad.report.inputs import Example, inputs
-from dfad.report.page import Page, Section, render
+from dfad.report.page import Headline, Page, Section, render
+from dfad.report.robustness import Robust
 from dfad.report.style import png
 
 
-def write_report(folder: Path, judged: Judged, *, examples: Sequence[Example] | None = None) -> Path:
+def write_report(
+    folder: Path, judged: Judged, *, examples: Sequence[Example] | None = None, robust: Robust | None = None
+) -> Path:
     """Draw everything that a run or an evaluation has stored, as PNG files and one HTML page.
 
     Args:
         folder: of the run, or of one of its evaluations; what it does not have is left out of the page.
         judged: its scores and results.
         examples: clips on their way into the network; None where nothing was trained.
+        robust: a suite of the same clips, if there is one.
 
     Returns:
         The page, `report.html`.
     """
-    pictures = draw(judged)
+    pictures = draw(judged) | (robustness.draw(robust.results) if robust else {})
     if curves := (folder / "curves.csv").is_file():
         pictures["curves"] = png(figures.learning_curves(_history(folder / "curves.csv")))
     if examples is not None:
@@ -38,7 +42,7 @@ def write_report(folder: Path, judged: Judged, *, examples: Sequence[Example] | 
     for name, data in pictures.items():
         (folder / "figures" / f"{name}.png").write_bytes(data)
 
-    parts = sections(judged, pictures)
+    parts = sections(judged, pictures) + (robustness.sections(robust, pictures) if robust else [])
     if curves:
         parts.append(
             Section(
@@ -65,12 +69,14 @@ def write_report(folder: Path, judged: Judged, *, examples: Sequence[Example] | 
     ]
     evaluation = folder.parent.name == "evals"
     title = f"{folder.parents[1].name}: {folder.name}" if evaluation else folder.name
-    return write_page(folder / "report.html", title, judged, parts)
+    more = robustness.headline(robust.results) if robust else []
+    return write_page(folder / "report.html", title, judged, parts, more)
 
 
-def write_page(path: Path, title: str, judged: Judged, parts: Sequence[Section]) -> Path:
-    """Write a page that is there whole or not at all."""
-    page = Page(title=title, headline=headline(judged), notes=judged.results["notes"], sections=parts)
+def write_page(path: Path, title: str, judged: Judged, parts: Sequence[Section], more: Sequence[Headline] = ()) -> Path:
+    """Write a page that is there whole or not at all; `more` stands beside its first numbers."""
+    first = [*headline(judged), *more]
+    page = Page(title=title, headline=first, notes=judged.results["notes"], sections=parts)
     part = path.with_name(path.name + ".part")
     part.write_text(render(page), encoding="utf-8")
     return part.replace(path)

@@ -38,7 +38,7 @@ class Condition:
         return self.name if self.strength is None else f"{self.name}@{self.strength:g}"
 
     def __str__(self) -> str:
-        strength = "" if self.strength is None else f"{self.strength:g}"
+        strength = "" if self.strength is None else f"{self.strength:g}".replace("-", "−")
         return " ".join(part for part in (self.name, strength, self.unit) if part)
 
 

@@ -16,6 +16,7 @@ from dfad.evaluation import EvaluationKnobs
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Free, Knobs, Named
 from dfad.networks import NETWORKS, NetworkKnobs
+from dfad.robustness.options import RobustnessKnobs
 from dfad.training.loggers import LOGGERS, LoggerKnobs, NoLoggerKnobs
 
 OURS = {  # arguments of Lightning's Trainer that have options of ours, or on which the promises of a run rest
@@ -125,5 +126,6 @@ class EvalConfig(Knobs):
     )
     split: Literal["train", "val", "test", "all"] = Field("test", description="which clips are scored")
     eval: dict[str, Any] | None = Field(None, description="options over the run's own, such as eval.threshold")
+    robustness: RobustnessKnobs = Field(RobustnessKnobs())
     trainer: DeviceKnobs = Field(DeviceKnobs())
     force: bool = Field(False, description="evaluate again though the result is stored")

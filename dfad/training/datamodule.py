@@ -6,6 +6,7 @@ Where an effect needs files or a codec, all augmentation of waveforms comes in t
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from dfad.audio import Limits, fit, load
 from dfad.augment import AugmentKnobs
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
+from dfad.corpora.check import in_threads
 from dfad.draws import Draws
 from dfad.frontends import FrontendKnobs
 from dfad.training.clip_chain import ClipChain, clip_chain
@@ -87,24 +89,39 @@ class ClipDataset(Dataset[Any]):
         self.manifest, self.limits, self.chain, self.copies = manifest, limits, chain, copies
         self.sample_rate, self.crop_s, self.samples = frontend.sample_rate, frontend.crop_s, frontend.crop_samples
         self.seconds = manifest.frame["duration_s"].to_numpy(float)
+        self.held: dict[int, np.ndarray] = {}
 
     def __getitem__(self, pick: Pick) -> tuple[np.ndarray, Pick]:
         if self.kept:
             return _NO_SAMPLES, pick
-        seconds = self.seconds[pick.row]
-        wave = load(
-            self.manifest.path(pick.row),
-            sample_rate=self.sample_rate,
-            crop_s=self.crop_s,
-            position=pick.position,
-            expected_s=None if np.isnan(seconds) else float(seconds),
-            limits=self.limits,
-        )
+        held = self.held.get(pick.row)
+        wave = self._decoded(pick.row, pick.position) if held is None else held
         if pick.copied:
             assert self.copies is not None
             wave = self.copies(wave, pick)
         wave = fit(wave, self.samples)
         return (self.chain(wave, pick) if self.chain else wave), pick
+
+    def crop(self, row: int) -> np.ndarray:
+        """Decode the start of a clip. Shape: (samples,)."""
+        return fit(self._decoded(row, 0.0), self.samples)
+
+    def _decoded(self, row: int, position: float) -> np.ndarray:
+        """Decode a crop, shorter where the clip is. Shape: (at most samples,)."""
+        seconds = self.seconds[row]
+        return load(
+            self.manifest.path(row),
+            sample_rate=self.sample_rate,
+            crop_s=self.crop_s,
+            position=position,
+            expected_s=None if np.isnan(seconds) else float(seconds),
+            limits=self.limits,
+        )
+
+    def hold(self, rows: np.ndarray) -> None:
+        """Decode the starts of clips once, as they will be asked for again and again; if memory is not to be filled."""
+        if 4 * self.samples * len(rows) <= HELD_BYTES:
+            self.held = dict(zip(rows.tolist(), in_threads(self.crop, rows), strict=True))
 
     def collate(self, items: list[tuple[np.ndarray, Pick]]) -> Batch:
         """Stack clips to a batch."""
@@ -120,6 +137,7 @@ class ClipDataset(Dataset[Any]):
 
 
 _NO_SAMPLES = np.empty(0, np.float32)
+HELD_BYTES = 2**31  # of waveforms, in each process
 
 
 class ClipDataModule(pl.LightningDataModule):
@@ -132,6 +150,9 @@ class ClipDataModule(pl.LightningDataModule):
         augment: what is done to training clips.
         seed: of the run.
         eval_rows: which rows the test loader gives; by default those of the split `test`.
+
+    Attributes:
+        perturb: what happens to the waveforms of clips that are scored, on the device; None: nothing.
     """
 
     def __init__(
@@ -151,6 +172,7 @@ class ClipDataModule(pl.LightningDataModule):
         chain = clip_chain(self.augment, manifest, frontend, data.limits, seed)
         copies = clip_copies(self.augment, frontend, seed)
         self.dataset = ClipDataset(manifest, frontend, data.limits, chain, copies)
+        self.perturb: Callable[[Batch], Tensor] | None = None
         self._first_epoch = 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -184,15 +206,21 @@ class ClipDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         if batch.frozen is not None:
             return batch
-        self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
+        with torch.inference_mode(False):  # else an adversary could not ask for gradients through what was moved
+            self.frontend.to(batch.wave.device)  # Lightning moves the detector, not what a data module owns
         if not self.trainer.training:
-            return replace(batch, features=self.frontend(batch.wave))
-        draws = Draws(self.seed, self._epoch(), batch.row, batch.draw)
+            wave = self.perturb(batch) if self.perturb else batch.wave
+            return replace(batch, wave=wave, features=self.frontend(wave))
+        draws = self.draws(batch)
         with torch.no_grad():
             wave = batch.wave
             if not self.dataset.chain:
                 wave = self.augment.wave(wave, draws, self.frontend.knobs.sample_rate)
             return replace(batch, wave=wave, features=self.augment.features(self.frontend(wave), draws))
+
+    def draws(self, batch: Batch) -> Draws:
+        """The random numbers of a batch's clips in the epoch that is going on."""
+        return Draws(self.seed, self._epoch(), batch.row, batch.draw)
 
     def state_dict(self) -> dict[str, int]:
         """Tell the checkpoint which epoch comes next."""
@@ -226,11 +254,11 @@ class ClipDataModule(pl.LightningDataModule):
         assert self.trainer is not None
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         workers = self.data.workers
-        if self.dataset.kept:
+        if self.dataset.kept or self.dataset.held:
             workers = 0  # there is nothing to decode
         elif workers is None:
             busy = on_gpu or bool(self.dataset.chain or self.dataset.copies)  # the training beside the loading, or both
-            workers = min(8, max(1, _cores() // self.trainer.world_size - 1)) if busy else 0
+            workers = min(8, max(1, cores() // self.trainer.world_size - 1)) if busy else 0
         return DataLoader(
             self.dataset,
             batch_sampler=batches,
@@ -243,7 +271,8 @@ class ClipDataModule(pl.LightningDataModule):
         )
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

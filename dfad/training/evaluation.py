@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,8 @@ from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
 from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs, Named
 from dfad.labels import SPLITS
+from dfad.robustness.conditions import Condition
+from dfad.robustness.options import RobustnessKnobs
 from dfad.roots import Root
 from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable
@@ -26,8 +29,10 @@ from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
 from dfad.training.heard import heard
 from dfad.training.judging import judged_with, store_results
 from dfad.training.ranks import Rank
+from dfad.training.robust import Suite
 from dfad.training.runs import Run, environment
-from dfad.training.scoring import Screen, score, usable_clips
+from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
+from dfad.training.suite import checked, chosen_rows, scored
 from dfad.training.together import together
 from dfad.training.trainer import accelerator_of
 
@@ -49,6 +54,7 @@ class Evaluated:
         validation: file of its validation scores, by which threshold and calibrator were chosen; None without.
         before: whether it was scored before.
         judged: whether the results are new, as they are of other options too.
+        robust: what `robustness.json` holds; None without a suite.
     """
 
     place: Run
@@ -59,6 +65,7 @@ class Evaluated:
     validation: Path | None
     before: bool
     judged: bool
+    robust: dict[str, Any] | None = None
 
 
 def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
@@ -96,62 +103,118 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     choice = deploy(ScoreTable.read(validation) if validation else None, options)
     about = (chosen, manifest.root, checkpoint.knobs.frontend, validation)
     with place.working("eval.log"):
+        task = _Task(config, checkpoint, data, manifest, chosen, place, choice.threshold or 0.0, screen)
         before = place.finished and not config.force
-        if before and judged_with(place, options, choice):
-            results = place.read_json("metrics.json")
-            return Evaluated(place, results, *about, before, judged=False)
-        if before:
-            table = ScoreTable.read(place.folder / "scores.csv")
-        else:
-            place.clear()
-            table = _score(config, checkpoint, data, manifest, chosen, place, screen)
-        found = evaluate(table, options, choice, known_attacks=had.attacks, watch=screen.watch)
-        notes = [*manifest.notes, *mixed(table), *([had.note] if had.note else [])]
-        if in_run and not run.finished:
-            notes.insert(0, "the run is not finished: its best checkpoint so far was scored")
-        if count := int(table.frame["id"].isin(whole.frame["id"][had.clips]).sum()):
-            notes.insert(0, f"{count} of {len(table)} clips that are scored here trained the detector, or chose it")
-        what = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
-        results = results_of({chosen: found}, options, choice, notes)
-        store_results(place, {**what, "eval": options.plain()}, choice, results)
-    return Evaluated(place, results, *about, before, judged=True)
+        judged = not (before and judged_with(place, options, choice))
+        if judged:
+            if before:
+                table = ScoreTable.read(place.folder / "scores.csv")
+            else:
+                place.clear()
+                table = task.score()
+            found = evaluate(table, options, choice, known_attacks=had.attacks, watch=screen.watch)
+            notes = [*manifest.notes, *mixed(table), *([had.note] if had.note else [])]
+            if in_run and not run.finished:
+                notes.insert(0, "the run is not finished: its best checkpoint so far was scored")
+            if count := int(table.frame["id"].isin(whole.frame["id"][had.clips]).sum()):
+                notes.insert(0, f"{count} of {len(table)} clips that are scored here trained the detector, or chose it")
+            what = {"run": str(config.run), "checkpoint": str(path), "data": data.plain(), "split": chosen}
+            store_results(
+                place, {**what, "eval": options.plain()}, choice, results_of({chosen: found}, options, choice, notes)
+            )
+        results = place.read_json("metrics.json")
+        robust = Suite(place, config.robustness, task, screen).judged(
+            options, choice, stored.augment if stored else None
+        )
+    return Evaluated(place, results, *about, before, judged or robust.new, robust.results)
 
 
-def _score(
-    config: EvalConfig,
-    checkpoint: Checkpoint,
-    data: CorpusKnobs,
-    manifest: Manifest,
-    chosen: str,
-    place: Run,
-    screen: Screen,
-) -> ScoreTable:
-    """Score the clips on all devices, and store the scores."""
-    place.write_json("environment.json", environment(0, accelerator_of(config.trainer)))
-    screen.say(f"{len(manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
-    usable = usable_clips(manifest, data, place, screen)
-    details = {
-        "checkpoint": str(checkpoint.path),
-        "data": data.plain(),
-        "devices": config.trainer.plain(),
-        "chosen": chosen,
-        "folder": str(place.folder),
-    }
-    with together(config.trainer, "evaluate", details) as rank:
-        table = score(checkpoint, usable, np.arange(len(usable)), data, config.trainer, place.folder, rank)
-    table.write(place.folder / "scores.csv")
-    return table
+@dataclass(frozen=True)
+class _Task:
+    """What is scored, by what, and where that is stored."""
+
+    config: EvalConfig
+    checkpoint: Checkpoint
+    data: CorpusKnobs
+    manifest: Manifest
+    chosen: str
+    place: Run
+    threshold: float
+    screen: Screen
+
+    def usable(self, screen: Screen = SILENT) -> Manifest:
+        """The clips that can be used."""
+        return usable_clips(self.manifest, self.data, self.place, screen)
+
+    def score(self) -> ScoreTable:
+        """Score the clips on all devices, and store the scores."""
+        devices, chosen, screen = self.config.trainer, self.chosen, self.screen
+        self.place.write_json("environment.json", environment(0, accelerator_of(devices)))
+        screen.say(f"{len(self.manifest)} clips of {'the whole corpus' if chosen == 'all' else f'split {chosen}'}")
+        usable = self.usable(screen)
+        with together(devices, "evaluate", self._details()) as rank:
+            table = self._scoring(usable, np.arange(len(usable)), rank)()
+        table.write(self.place.folder / "scores.csv")
+        return table
+
+    def score_under(self, conditions: Sequence[Condition], store: Callable[[Condition, ScoreTable], None]) -> None:
+        """Score the clips under each condition on all devices, and give each table away at once."""
+        knobs, usable = self.config.robustness, self.usable()
+        with together(self.config.trainer, "evaluate", self._details(conditions)) as rank:
+            scoring = self._scoring(usable, chosen_rows(usable, knobs.clips), rank)
+            for condition, table in scored(scoring, knobs, conditions, self.threshold, self.screen.watch):
+                store(condition, table)
+
+    def check_gradients(self) -> list[dict[str, Any]]:
+        """Check whether the detector's gradients are masked."""
+        self.screen.say("checking whether gradients are masked")
+        name = accelerator_of(self.config.trainer)
+        device = {"gpu": "cuda"}.get(name, name)
+        return checked(self.checkpoint, self.usable(), self.data, self.config.robustness, self.threshold, device)
+
+    def _scoring(self, usable: Manifest, rows: np.ndarray, rank: Rank) -> Scoring:
+        return Scoring(self.checkpoint, usable, rows, self.data, self.config.trainer, self.place.folder, rank)
+
+    def _details(self, conditions: Sequence[Condition] = ()) -> dict[str, Any]:
+        """What the other ranks are told."""
+        return {
+            "checkpoint": str(self.checkpoint.path),
+            "data": self.data.plain(),
+            "devices": self.config.trainer.plain(),
+            "chosen": self.chosen,
+            "folder": str(self.place.folder),
+            "robustness": self.config.robustness.plain(),
+            "threshold": self.threshold,
+            "conditions": [asdict(condition) for condition in conditions],
+        }
 
 
 def follow(
-    rank: Rank, *, checkpoint: str, data: dict[str, Any], devices: dict[str, Any], chosen: str, folder: str
+    rank: Rank,
+    *,
+    checkpoint: str,
+    data: dict[str, Any],
+    devices: dict[str, Any],
+    chosen: str,
+    folder: str,
+    robustness: dict[str, Any],
+    threshold: float,
+    conditions: list[dict[str, Any]],
 ) -> None:
     """Do the share of another rank: score its batches of the clips that the first has chosen."""
     knobs, path = _Data.read({"data": data}).data, Path(checkpoint)
     skipped = Run(Path(folder)).read_json("manifest.json")["skipped"]
     usable = _chosen(knobs.manifest(), chosen).without(skipped)
-    rows = np.arange(len(usable))
-    score(Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent, rank.ready())
+    suite = RobustnessKnobs.read(robustness)
+    rows = chosen_rows(usable, suite.clips if conditions else None)
+    about = (Checkpoint.read(path), usable, rows, knobs, DeviceKnobs.read(devices), path.parent)
+    scoring = Scoring(*about, rank.ready())
+    if conditions:
+        under = [Condition(**condition) for condition in conditions]
+        for _ in scored(scoring, suite, under, threshold, SILENT.watch):
+            pass
+    else:
+        scoring()
 
 
 def _fitting(options: EvaluationKnobs, config: EvalConfig, manifest: Manifest, screen: Screen) -> EvaluationKnobs:

@@ -6,7 +6,6 @@ from typing import cast
 
 import lightning.pytorch as pl
 import numpy as np
-import torch.distributed
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryAccuracy
@@ -14,6 +13,7 @@ from torchmetrics.classification import BinaryAccuracy
 from dfad.clips import Manifest
 from dfad.metrics import summary
 from dfad.scores import ScoreTable
+from dfad.training.ranks import gathered
 
 PHASES = ("train", "val", "test")
 LOGGED = ("eer", "auroc", "min_dcf", "cllr")
@@ -66,7 +66,7 @@ class MetricsMixin(pl.LightningModule):
 
     def _log_scores(self, phase: str) -> None:
         assert self.manifest is not None, "set `manifest` before fitting"
-        parts = self._gathered(self._seen[phase])
+        parts = gathered(self._seen[phase], self.trainer.world_size)
         self._seen[phase] = []
         rows, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
         order = np.argsort(rows)
@@ -75,12 +75,3 @@ class MetricsMixin(pl.LightningModule):
         values = summary(table.scores, table.labels).values
         for name in LOGGED:
             self.log(f"{phase}/{name}", values[name])
-
-    def _gathered(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The parts of all ranks; they need not be equally many."""
-        world = self.trainer.world_size
-        if world == 1:
-            return parts
-        everyone: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in range(world)]
-        torch.distributed.all_gather_object(everyone, parts)
-        return [part for rank in everyone for part in rank]

@@ -9,12 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+import torch.distributed
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
 READY = b"ready"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,15 @@ def threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def gathered(parts: list[T], world: int) -> list[T]:
+    """The parts of all ranks; they need not be equally many."""
+    if world == 1:
+        return parts
+    everyone: list[list[T]] = [[] for _ in range(world)]
+    torch.distributed.all_gather_object(everyone, parts)
+    return [part for rank in everyone for part in rank]
 
 
 def free_port() -> int:

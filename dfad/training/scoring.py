@@ -23,6 +23,7 @@ from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import Detector
 from dfad.training.ranks import ALONE, Rank, threads
 from dfad.training.runs import Run
+from dfad.training.sampling import EvalBatches
 from dfad.training.trainer import accelerator_of, make_trainer
 
 # a task's name, and of what (clips, bytes) → who is told (done, of all)
@@ -118,12 +119,44 @@ def score(
     Raises:
         DataError: if any has no score, or two.
     """
-    detector = Detector.of(checkpoint)
-    detector.manifest = manifest
-    module = ClipDataModule(manifest, data=data, frontend=checkpoint.knobs.frontend, eval_rows=rows)
-    trainer = make_trainer(devices, folder=folder, rank=rank)
-    with threads(1) if accelerator_of(devices) == "cpu" else nullcontext():
-        trainer.test(detector, datamodule=module, verbose=False)
-    table = detector.tables["test"]
-    table.require(manifest.frame["id"].iloc[rows])
-    return table
+    return Scoring(checkpoint, manifest, rows, data, devices, folder, rank)()
+
+
+class Scoring:
+    """A detector that scores the same clips as often as it is called; see `score`."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        manifest: Manifest,
+        rows: np.ndarray,
+        data: CorpusKnobs,
+        devices: DeviceKnobs,
+        folder: Path,
+        rank: Rank = ALONE,
+    ) -> None:
+        self.manifest, self.rows, self.rank = manifest, rows, rank
+        self.detector = Detector.of(checkpoint)
+        self.detector.manifest = manifest
+        self.module = ClipDataModule(manifest, data=data, frontend=checkpoint.knobs.frontend, eval_rows=rows)
+        self.trainer = make_trainer(devices, folder=folder, rank=rank)
+        self.on_cpu = accelerator_of(devices) == "cpu"
+
+    def hold(self) -> None:
+        """Decode this rank's clips once for all calls, if they fit into memory."""
+        batches = EvalBatches(
+            self.rows, batch_size=self.module.data.batch_size, rank=self.rank.number, world=self.rank.world
+        )
+        self.module.dataset.hold(np.array([pick.row for batch in batches for pick in batch]))
+
+    def __call__(self) -> ScoreTable:
+        """Score every clip once.
+
+        Raises:
+            DataError: if any has no score, or two.
+        """
+        with threads(1) if self.on_cpu else nullcontext():
+            self.trainer.test(self.detector, datamodule=self.module, verbose=False)
+        table = self.detector.tables["test"]
+        table.require(self.manifest.frame["id"].iloc[self.rows])
+        return table

@@ -1,0 +1,199 @@
+"""`dfad robustness RUN…`: what laundering and attacks do to several runs, from the suites that eval.py has stored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dfad.commands.guard import guarded, writing
+from dfad.commands.results import show_table
+from dfad.commands.scored import scored
+from dfad.commands.tables import export, note
+from dfad.errors import ConfigError, RunError, did_you_mean
+from dfad.evaluation import EvaluationKnobs
+from dfad.report.board import read_mapping
+from dfad.report.robust_runs import METRICS, cells, heat_map, long, run_rows, title, write_page
+from dfad.report.robust_tables import SEEN
+from dfad.robustness.average import Member, averaged
+from dfad.robustness.conditions import CLEAN, Condition
+from dfad.robustness.results import results_of
+from dfad.robustness.tables import FOLDER, Tables
+
+JSON = "robustness.json"
+SCORE = "python eval.py run={run} robustness=laundering"
+RUNS = ("", "as they are", "laundered", "95 % interval", "added", "times", "attacked")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """Run the command on `sys.argv`."""
+    sys.exit(guarded(lambda: app(prog_name="dfad robustness")))
+
+
+@dataclass(frozen=True)
+class _Suite:
+    """A stored suite.
+
+    Attributes:
+        place: folder of the evaluation.
+        results: as `robustness.json` holds them.
+    """
+
+    place: Path
+    results: Mapping[str, Any]
+
+
+@app.command()
+def command(
+    runs: Annotated[list[Path], typer.Argument(help="runs, or folders of their evals/", metavar="RUN…")],
+    metric: Annotated[str, typer.Option(help=f"of the table: {', '.join(METRICS)}")] = "eer",
+    names: Annotated[str | None, typer.Option(metavar="A,B,…", help="what to call the runs")] = None,
+    average: Annotated[bool, typer.Option("--average", help="beside them, the mean of their scores")] = False,
+    png: Annotated[Path | None, typer.Option(metavar="FILE.png", help="draw the table as a heat map")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE.html", help="a page with curves and tables")] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="as CSV, all numbers unrounded, a row per run and condition")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, the same rows")] = False,
+) -> None:
+    """Show a metric by condition and run: clips as they are, laundered and attacked; * marks what training had heard.
+
+    Nothing is scored here; eval.py does that:
+
+    python eval.py run=runs/a robustness=laundering
+
+    With --average the runs decide together on laundered clips, by the mean of their scores; threshold and calibrator
+    of the mean are chosen on its own clean validation scores.
+    """
+    if csv and as_json:
+        raise ConfigError("--csv and --json: choose one")
+    if metric not in METRICS:
+        raise ConfigError(f"--metric {metric}: there is none of that name; {did_you_mean(metric, METRICS)}")
+    for option, path in {"png": png, "html": html}.items():
+        if path and path.suffix != f".{option}":
+            raise ConfigError(f"--{option} {path}: give a name that ends in .{option}")
+    suites = [_suite(run) for run in runs]
+    shown = dict(zip(_names(names, suites), (suite.results for suite in suites), strict=True))
+    notes = _notes(shown)
+    if average:
+        mean = _average(suites, list(shown))
+        shown[f"mean of {len(suites)}"] = mean
+        notes += mean["notes"]
+    for text in notes:
+        note(text)
+    if csv or as_json:
+        export(long(shown), as_json)
+    else:
+        show_table((title(metric), *shown), cells(shown, metric))
+        if any(one["seen"] for results in shown.values() for one in results["conditions"]):
+            print(SEEN)
+        show_table(RUNS, run_rows(shown))
+    if png:
+        from dfad.report.style import png as picture
+
+        with writing(png):
+            png.write_bytes(picture(heat_map(shown, metric)))
+        print(f"picture {png}", file=sys.stderr)
+    if html:
+        with writing(html):
+            write_page(html, shown, metric, notes)
+        print(f"page {html}", file=sys.stderr)
+
+
+def _suite(run: Path) -> _Suite:
+    """The only suite of a run, or that of one of its evaluations.
+
+    Raises:
+        RunError: if there is none, several, or a damaged one.
+    """
+    if not run.is_dir():
+        raise RunError(f"there is no folder {run}; dfad runs lists the runs that there are")
+    found = [run] if (run / JSON).is_file() else sorted(path.parent for path in run.glob(f"evals/*/{JSON}"))
+    if not found:
+        raise RunError(f"{run} has no suite yet; score it with {SCORE.format(run=run)}")
+    if len(found) > 1:
+        raise RunError(f"{run} has suites on several corpora; give one of {', '.join(map(str, found))}")
+    path = found[0] / JSON
+    try:
+        return _Suite(found[0], read_mapping(path))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is damaged ({error}); score it again with {SCORE.format(run=run)}") from None
+
+
+def _names(names: str | None, suites: Sequence[_Suite]) -> list[str]:
+    """What to call the runs: their folders, with those of the evaluations where these are not enough.
+
+    Raises:
+        ConfigError: for names that are not one for each, or the same.
+    """
+    if names is None:
+        found = [suite.place.parent.parent.name for suite in suites]
+        if len(set(found)) < len(found):
+            found = [f"{suite.place.parent.parent.name}/{suite.place.name}" for suite in suites]
+    else:
+        found = [name.strip() for name in names.split(",")]
+    if len(found) != len(suites) or len(set(found)) < len(found) or not all(found):
+        raise ConfigError(
+            f"{len(suites)} runs and the names {', '.join(found)}: give every run once, and a name of its own"
+        )
+    return found
+
+
+def _notes(shown: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What a reader should know: what each run's suite says, and whether they are of the same clips."""
+    clips = {name: tuple(results["clips"].values()) for name, results in shown.items()}
+    found = []
+    if len(set(clips.values())) > 1:
+        each = ", ".join(f"{name} {real} + {fake}" for name, (fake, real) in clips.items())
+        found.append(f"these suites are not of the same clips (bona fide + spoof: {each})")
+    for name, results in shown.items():
+        found += [f"{name}: {text}" for text in results["notes"]]
+    return found
+
+
+def _average(suites: Sequence[_Suite], names: Sequence[str]) -> dict[str, Any]:
+    """The results of the mean of all scores on laundered clips.
+
+    Raises:
+        ConfigError: for fewer than two runs.
+        RunError: if one of them has no validation scores.
+        DataError: if they were not scored on the same clips and draws.
+    """
+    if len(suites) < 2:
+        raise ConfigError("--average: give two runs or more")
+    seeds: dict[str, set[int]] = {}
+    members = []
+    for name, suite in zip(names, suites, strict=True):
+        judged, stored = scored(suite.place), Tables(suite.place / FOLDER)
+        if judged.validation is None or judged.deployed is None:
+            raise RunError(f"{suite.place} has no validation scores of its detector, by which a threshold is chosen")
+        for key, seed in stored.seeds.items():
+            seeds.setdefault(key, set()).add(seed)
+        conditions = [_condition(one) for one in suite.results["conditions"] if one["family"] == "laundering"]
+        members.append(Member(name, judged.validation, judged.deployed, stored.read([CLEAN, *conditions])))
+    options = EvaluationKnobs.read(dict(scored(suites[0].place).options))
+    tables, deployed = averaged(members, options)
+    if drawn := [str(one) for one in tables if len(seeds.get(one.key, ())) > 1]:
+        raise RunError(f"{', '.join(drawn)}: scored with other seeds, so that the noise was another; choose one seed")
+    seen: dict[str, str] = {}
+    for suite in suites:
+        seen |= suite.results["seen"]
+    return results_of(
+        tables,
+        deployed,
+        seen=seen,
+        cluster=options.cluster,
+        resamples=options.resamples,
+        worst=options.worst,
+        notes=deployed.notes,
+    )
+
+
+def _condition(one: Mapping[str, Any]) -> Condition:
+    return Condition(**{name: one[name] for name in ("family", "name", "strength", "unit", "harder")})
