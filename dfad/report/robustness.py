@@ -25,8 +25,10 @@ ATTACKED = (
     "The EER is of clips that are all attacked, bona fide ones too."
 )
 LISTED = 8  # weakest clips of each class; robustness.json has more
-CURVES = {"eer": "EER", "miss": "miss", "false_alarm": "false alarm"}
-TURNED = {"fake_to_real": "fake → real", "real_to_fake": "real → fake"}
+CURVES = {
+    "laundering": {"eer": "EER", "miss": "miss", "false_alarm": "false alarm"},
+    "adversarial": {"fake_to_real": "fake → real", "real_to_fake": "real → fake"},
+}
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,12 @@ def draw(results: Mapping[str, Any]) -> dict[str, bytes]:
     """Draw all pictures, as PNG files by name."""
     families = {one["family"] for one in results["conditions"]}
     drawn = {}
+    for family, metrics in CURVES.items():
+        if rows.graded(results, family):
+            lines = [Curve(title, results, name) for name, title in metrics.items()]
+            drawn[f"{family}_curves"] = png(curves(lines, family))
     if "laundering" in families:
-        lines = [Curve(title, results, name) for name, title in CURVES.items()]
-        drawn["laundering_curves"] = png(curves(lines, "laundering"))
         drawn["laundering_worst"] = png(worst_conditions(results, "laundering"))
-    if "adversarial" in families:
-        lines = [Curve(title, results, name) for name, title in TURNED.items()]
-        drawn["adversarial_curves"] = png(curves(lines, "adversarial"))
     if families:
         drawn["robustness_by_attack"] = png(by_attack(results))
     return drawn
@@ -101,13 +102,10 @@ def sections(robust: Robust, pictures: Mapping[str, bytes]) -> list[Section]:
 def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[Section]:
     """Pictures, a table of all conditions, and the weakest clips of one family."""
     results = robust.results
-    figures = [
-        (
-            "over strength, the clips as they are first",
-            pictures[f"{family}_curves"],
-            f"error rates over the strength of each {'perturbation' if family == 'laundering' else 'attack'}",
-        )
-    ]
+    figures = []
+    if drawn := pictures.get(f"{family}_curves"):
+        what = "perturbation" if family == "laundering" else "attack"
+        figures.append(("over strength, the clips as they are first", drawn, f"rates over the strength of each {what}"))
     if family == "laundering":
         figures.append(("EER by condition", pictures["laundering_worst"], "EER with intervals by condition"))
         parts = [Section("Laundering", LAUNDERED, figures, (rows.CONDITIONS, rows.condition_rows(results, family)))]
