@@ -1,0 +1,164 @@
+"""What augmentation does for detectors on clips unlike those of training: `python -m bench.presets RUNS`.
+
+RUNS is a folder of runs that differ in `augment=`, as
+
+    python train.py -m runs=RUNS data=manifest data.path=… augment=none,light,… seed=0,1,2
+    python train.py -m runs=RUNS data=manifest data.path=… augment=none,light,… data.hold_out=COLUMN:A,COLUMN:B
+
+leave behind. Runs on the corpus' own split hear their test clips under every laundering, each of which is done once for
+all of them; of runs that held a group out, the stored results are read. It is no part of `make bench`: it takes hours.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dfad.audio import fit, load
+from dfad.clips import Manifest
+from dfad.evaluation import unit_of
+from dfad.metrics.bootstrap import Interval, distributions, interval
+from dfad.metrics.weighted import Weighted
+from dfad.robustness.given import Given, Voices, keys_of
+from dfad.robustness.perturbations import LAUNDERING
+from dfad.scorer import Scorer, load_scorer
+from dfad.scores import ScoreTable
+from dfad.training.config import TrainConfig
+from dfad.training.runs import Run
+from dfad.training.perturbing import voice_rows
+
+BATCH, RESAMPLES = 64, 1000
+CLEAN = "clean"
+
+
+class Found(NamedTuple):
+    """A finished run."""
+
+    run: Run
+    config: TrainConfig
+
+    @property
+    def preset(self) -> str:
+        """Its augmentation."""
+        return self.config.augment.name
+
+
+def main(folder: Path) -> list[str]:
+    """Measure, and give lines of Markdown."""
+    runs = [Found(Run(path), Run(path).read_config()) for path in sorted(folder.iterdir()) if Run(path).finished]
+    presets = sorted({run.preset for run in runs}, key=lambda name: ("none", "light", name).index(name))
+    whole = [run for run in runs if run.config.data.hold_out is None]
+    held = [run for run in runs if run.config.data.hold_out is not None]
+    return [*_laundered(whole, presets, folder), "", *_held_out(held, presets)]
+
+
+def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> list[str]:
+    manifest = runs[0].config.data.manifest()
+    kept = folder / "presets.npz"  # scores, by run: (conditions, clips)
+    stored = dict(np.load(kept)) if kept.is_file() else {}
+    if lacking := [run.run.folder for run in runs if run.run.folder.name not in stored]:
+        under = []
+        for name, scores in _scored([load_scorer(path) for path in lacking], manifest):
+            print(name, flush=True)
+            under.append(scores)
+        stored |= dict(zip([path.name for path in lacking], np.stack(under, axis=1), strict=True))
+        np.savez(kept, **stored)
+    names = [CLEAN, *(str(one) for each in LAUNDERING.values() if not each.lacking() for one in each.conditions)]
+    kinds = [CLEAN, *(each.name for each in LAUNDERING.values() if not each.lacking() for _ in each.conditions)]
+    rows = manifest.rows("test")
+    labels = manifest.labels[rows]
+    unit = unit_of(ScoreTable(manifest.only(rows).frame.assign(score=0.0)))
+    lines = [
+        f"{len(rows)} test clips, {len(names) - 1} conditions of {len(set(kinds)) - 1} kinds of laundering; EER, %, mean "
+        f"over seeds ± their deviation, with 95 % intervals over {unit.count} values of {unit.name}; laundered: mean over strengths, then over kinds.",
+        "",
+        "| `augment=` | seeds | clean | laundered | worst kinds |",
+        "|---|---|---|---|---|",
+    ]
+    for preset in presets:
+        members = [stored[run.run.folder.name] for run in runs if run.preset == preset]
+        systems = [Weighted(values, labels, ("eer",)) for member in members for values in member]
+        drawn = np.array([each["eer"] for each in distributions(systems, labels, unit.clusters, resamples=RESAMPLES)])
+        exact = np.array([system(np.ones((1, len(labels))))[0] for system in systems]).reshape(len(members), len(names))
+        drawn = drawn.reshape(len(members), len(names), RESAMPLES)
+        by_kind = {kind: np.array([one == kind for one in kinds]) for kind in dict.fromkeys(kinds)}
+        means = {kind: exact[:, at].mean(1) for kind, at in by_kind.items()}
+        laundered = np.mean([means[kind] for kind in means if kind != CLEAN], axis=0)
+        spread = np.mean([drawn[:, at].mean(1) for kind, at in by_kind.items() if kind != CLEAN], axis=0)
+        worst = sorted((kind for kind in means if kind != CLEAN), key=lambda kind: -means[kind].mean())[:3]
+        lines.append(
+            f"| {preset} | {len(members)} | {_said(means[CLEAN], interval(drawn[:, 0].mean(0), unit.count))} | "
+            f"{_said(laundered, interval(spread.mean(0), unit.count))} | "
+            f"{', '.join(f'{kind} {100 * means[kind].mean():.1f}' for kind in worst)} |"
+        )
+    return lines
+
+
+def _said(values: np.ndarray, between: Interval) -> str:
+    deviation = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{100 * values.mean():.1f}{deviation} ({100 * between.low:.1f} … {100 * between.high:.1f})"
+
+
+def _scored(scorers: Sequence[Scorer], manifest: Manifest) -> Iterator[tuple[str, np.ndarray]]:
+    """Scores under each condition: (runs, clips)."""
+    rows = manifest.rows("test")
+    frontend = scorers[0].knobs.frontend
+    waves = torch.from_numpy(np.stack([_crop(manifest, row, frontend) for row in rows]))
+    keys = torch.from_numpy(keys_of(manifest.ids[rows]))
+    voices = voice_rows(manifest, rows)
+    babble = Voices(
+        torch.from_numpy(np.stack([_crop(manifest, row, frontend) for row in voices])),
+        torch.from_numpy(keys_of(manifest.ids[voices])),
+    )
+    yield CLEAN, _by_all(scorers, waves)
+    for perturbation in LAUNDERING.values():
+        if perturbation.lacking():
+            continue
+        for condition in perturbation.conditions:
+            size = 1 if perturbation.clipwise else BATCH
+            parts = [
+                perturbation(wave, frontend.sample_rate, condition.strength, Given(0, some, babble))
+                for wave, some in zip(waves.split(size), keys.split(size), strict=True)
+            ]
+            yield str(condition), _by_all(scorers, torch.cat(parts))
+
+
+def _crop(manifest: Manifest, row: int, frontend) -> np.ndarray:
+    wave = load(manifest.path(row), sample_rate=frontend.sample_rate, crop_s=frontend.crop_s)
+    return fit(wave, frontend.crop_samples)
+
+
+def _by_all(scorers: Sequence[Scorer], waves: torch.Tensor) -> np.ndarray:
+    return np.stack([np.concatenate([scorer.score(some).numpy() for some in waves.split(BATCH)]) for scorer in scorers])
+
+
+def _held_out(runs: Sequence[Found], presets: Sequence[str]) -> list[str]:
+    found: dict[str, dict[str, tuple[float, list[float]]]] = defaultdict(dict)
+    for run in runs:
+        results = run.run.read_json("metrics.json")
+        eer, between = results["values"]["test/eer"], results["intervals"]["test/eer"]
+        found[str(run.config.data.hold_out)][run.preset] = eer, between
+    groups = sorted(found)
+    lines = [
+        "Each group held out in turn, trained on all others; EER on it, %, with 95 % intervals, one seed.",
+        "",
+        f"| `augment=` | {' | '.join(group.partition(':')[2] for group in groups)} | mean | worst |",
+        f"|---|{'---|' * (len(groups) + 2)}",
+    ]
+    for preset in presets:
+        cells = [found[group].get(preset) for group in groups]
+        shown = ["" if cell is None else f"{100 * cell[0]:.1f} ({100 * cell[1][0]:.1f} … {100 * cell[1][1]:.1f})" for cell in cells]
+        values = [100 * cell[0] for cell in cells if cell]
+        ends = [f"{np.mean(values):.1f}", f"{max(values):.1f}"] if len(values) == len(groups) else ["", ""]
+        lines.append(f"| {preset} | {' | '.join([*shown, *ends])} |")
+    return lines
+
+
+if __name__ == "__main__":
+    print("\n".join(main(Path(sys.argv[1]))))
