@@ -28,9 +28,9 @@ def main() -> list[str]:
     times: dict[str, list[float]] = {name: [] for name in works}
     steps = []
     for _ in range(1 + ROUNDS):
-        steps.append(_ms(step))
+        steps.append(milliseconds(step))
         for name, work in works.items():
-            times[name].append(_ms(work))
+            times[name].append(milliseconds(work))
     whole = median(steps[1:])
     lines = [
         f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
@@ -97,7 +97,8 @@ def effects(wave: torch.Tensor) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _ms(work: Callable[[], Any]) -> float:
+def milliseconds(work: Callable[[], Any]) -> float:
+    """Processor time of a batch's work, per clip."""
     began = time.process_time()
     work()
     return 1000 * (time.process_time() - began) / BATCH
