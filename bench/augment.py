@@ -7,13 +7,12 @@ waveforms' part is done by loader processes, a clip at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 import torch
 import yaml
 
-from bench.effects import BATCH, RATE, ROUNDS, SECONDS, milliseconds
+from bench.effects import BATCH, RATE, ROUNDS, SECONDS, in_turn
 from bench.memory import training_step
 from dfad.augment import AugmentKnobs
 from dfad.commands.door import CONF
@@ -28,13 +27,7 @@ def main() -> list[str]:
     presets = {path.stem: preset(path.read_text()) for path in sorted((CONF / "augment").glob("*.yaml"))}
     works = {name: augmenting(knobs, wave) for name, knobs in presets.items()}
     step = training_step(wave)
-    times: dict[str, list[float]] = {name: [] for name in works}
-    steps = []
-    for _ in range(1 + ROUNDS):
-        steps.append(milliseconds(step))
-        for name, work in works.items():
-            times[name].append(milliseconds(work))
-    whole = median(steps[1:])
+    whole, found = in_turn(step, works)
     lines = [
         f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
         f"training step of `cnn` on `logmel` takes {whole:.2f} ms of processor time per clip. Codecs and babble are "
@@ -43,8 +36,7 @@ def main() -> list[str]:
         "| `augment=` | where waveforms are augmented | processor time, ms per clip | share of a step |",
         "|---|---|---|---|",
     ]
-    for name, values in times.items():
-        ms = median(values[1:])
+    for name, ms in found.items():
         where = "in loader processes" if presets[name].reads_files else "on the device"
         lines.append(f"| `{name}` | {where} | {ms:.2f} | {ms / whole:.0%} |")
     return lines
