@@ -30,8 +30,8 @@ from dfad.robustness.perturbations import LAUNDERING
 from dfad.scorer import Scorer, load_scorer
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
-from dfad.training.runs import Run
 from dfad.training.perturbing import voice_rows
+from dfad.training.runs import Run
 
 BATCH, RESAMPLES = 64, 1000
 CLEAN = "clean"
@@ -153,7 +153,10 @@ def _held_out(runs: Sequence[Found], presets: Sequence[str]) -> list[str]:
     ]
     for preset in presets:
         cells = [found[group].get(preset) for group in groups]
-        shown = ["" if cell is None else f"{100 * cell[0]:.1f} ({100 * cell[1][0]:.1f} … {100 * cell[1][1]:.1f})" for cell in cells]
+        shown = [
+            "" if cell is None else f"{100 * cell[0]:.1f} ({100 * cell[1][0]:.1f} … {100 * cell[1][1]:.1f})"
+            for cell in cells
+        ]
         values = [100 * cell[0] for cell in cells if cell]
         ends = [f"{np.mean(values):.1f}", f"{max(values):.1f}"] if len(values) == len(groups) else ["", ""]
         lines.append(f"| {preset} | {' | '.join([*shown, *ends])} |")
