@@ -270,6 +270,7 @@ def test_two_devices_and_two_workers_learn_what_one_learns(manifest_csv: Path, t
         torch.testing.assert_close(alone[name], both[name], rtol=1e-3, atol=1e-4, msg=lambda said, n=name: n + said)
 
 
+@pytest.mark.slow
 def test_a_killed_run_with_copies_ends_bit_for_bit_alike(
     manifest_csv: Path, dfad: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
