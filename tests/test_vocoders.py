@@ -238,6 +238,6 @@ def test_a_clip_is_copied_alike_in_any_number_of_threads(speech: Tensor) -> None
 
 def test_a_copy_that_would_clip_is_scaled(speech: Tensor) -> None:
     loud = (speech[0] / speech[0].abs().max()).numpy()
-    assert any(np.abs(VOCODERS[name](torch.from_numpy(loud)[None], RATE, 0)).max() > 1 for name in VOCODERS)
+    assert any(VOCODERS[name](torch.from_numpy(loud)[None], RATE, 0).abs().max() > 1 for name in VOCODERS)
     for name in VOCODERS:
         assert np.abs(vocode(loud, RATE, name, 0)).max() <= 1 + 1e-6

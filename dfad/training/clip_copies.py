@@ -1,7 +1,8 @@
 """Spoofed copies of training clips, made where clips are decoded: in a loader process, one at a time.
 
-A vocoder takes 10 to 35 ms of a core for two seconds, alone or in a batch, so loader processes take the work off the
-training; and made alone, in one thread, a copy is the same bit for bit on any number of processes and devices.
+A vocoder takes 11 to 33 ms of a core for two seconds (`python -m bench.vocoders`), and no less in a batch, so loader
+processes take the work off the training; and made alone, in one thread, a copy is the same bit for bit on any number of
+processes and devices.
 """
 
 from __future__ import annotations

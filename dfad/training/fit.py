@@ -177,7 +177,7 @@ def _attacks_of_training(manifest: Manifest, vocoded: Vocoded | None) -> set[str
     """The attacks that the detector hears: those of the training clips, and any whose vocoder copies others."""
     names = attack_names(manifest.frame)
     found = {*names.iloc[manifest.rows("train")].unique()}
-    if vocoded:
+    if vocoded and vocoded.p:
         copied = {name for name in names.unique() if name.rpartition("/")[2] in vocoded.vocoders}  # corpus/attack
         found |= {*vocoded.vocoders, *copied}
     return found

@@ -49,7 +49,6 @@ def vocode(wave: np.ndarray, sample_rate: int, vocoder: str, seed: int) -> np.nd
         (samples,) float32 in [-1, 1] -> (samples,) float32 in [-1, 1]
     """
     with one_thread(), torch.no_grad():
-        found: np.ndarray = within_full_scale(VOCODERS[vocoder](torch.from_numpy(wave)[None], sample_rate, seed))[
-            0
-        ].numpy()
+        spoofed = VOCODERS[vocoder](torch.from_numpy(wave)[None], sample_rate, seed)
+        found: np.ndarray = within_full_scale(spoofed)[0].numpy()
     return found
