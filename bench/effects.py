@@ -25,13 +25,7 @@ def main() -> list[str]:
     keep_freed_memory()  # as every training does
     wave = 0.1 * torch.randn(BATCH, SECONDS * RATE)
     step, works = training_step(wave), effects(wave)
-    times: dict[str, list[float]] = {name: [] for name in works}
-    steps = []
-    for _ in range(1 + ROUNDS):
-        steps.append(_ms(step))
-        for name, work in works.items():
-            times[name].append(_ms(work))
-    whole = median(steps[1:])
+    whole, found = in_turn(step, works)
     lines = [
         f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
         f"training step of `cnn` on `logmel` takes {whole:.2f} ms of processor time per clip.",
@@ -39,7 +33,6 @@ def main() -> list[str]:
         "| effect, on every clip | processor time, ms per clip | share of a step |",
         "|---|---|---|",
     ]
-    found = {name: median(values[1:]) for name, values in times.items()}
     return lines + [f"| `{name}` | {ms:.2f} | {ms / whole:.0%} |" for name, ms in found.items()]
 
 
@@ -97,7 +90,18 @@ def effects(wave: torch.Tensor) -> dict[str, Callable[[], Any]]:
     }
 
 
-def _ms(work: Callable[[], Any]) -> float:
+def in_turn(step: Callable[[], Any], works: dict[str, Callable[[], Any]]) -> tuple[float, dict[str, float]]:
+    """Milliseconds per clip of a training step, and of each work: medians of rounds in which all have their turn."""
+    times: dict[str, list[float]] = {name: [] for name in ("", *works)}
+    for _ in range(1 + ROUNDS):
+        for name, work in {"": step, **works}.items():
+            times[name].append(milliseconds(work))
+    found = {name: median(values[1:]) for name, values in times.items()}
+    return found.pop(""), found
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    """Processor time of a batch's work, per clip."""
     began = time.process_time()
     work()
     return 1000 * (time.process_time() - began) / BATCH
