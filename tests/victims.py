@@ -14,7 +14,7 @@ SAMPLES, RATE = 800, 8000
 
 
 class Linear(nn.Module):
-    """score = weights · wave"""
+    """A score that is weights · wave."""
 
     def __init__(self, samples: int = SAMPLES) -> None:
         super().__init__()
