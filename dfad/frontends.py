@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 import torchaudio.functional as functional
@@ -44,6 +44,11 @@ class FrontendKnobs(Knobs):
     def least_samples(self) -> int:
         """Length of the shortest waveform that gives features."""
         return 1
+
+    @property
+    def margin(self) -> int:
+        """Samples that are mirrored at either end before the transform."""
+        return 0
 
     @property
     def crop_samples(self) -> int:
@@ -86,16 +91,22 @@ class _StftKnobs(FrontendKnobs):
     @property
     def least_samples(self) -> int:
         """Half a Fourier transform, mirrored at both ends, and the sample that it is mirrored at."""
-        return self.n_fft // 2 + 1
+        return self.margin + 1
+
+    @property
+    def margin(self) -> int:
+        """Half a Fourier transform, so that the first frame is centred at the first sample."""
+        return self.n_fft // 2
 
     def _samples(self, ms: float) -> int:
         return round(ms * self.sample_rate / 1000)
 
-    def _stft(self) -> dict[str, int]:
+    def _stft(self) -> dict[str, Any]:
         return {
             "n_fft": self.n_fft,
             "win_length": self._samples(self.window_ms),
             "hop_length": self._samples(self.hop_ms),
+            "center": False,  # the frontend mirrors the ends itself
         }
 
 
@@ -247,7 +258,7 @@ class Frontend(nn.Module):
     def forward(self, wave: Tensor) -> Tensor:
         """Compute the features."""
         with torch.autocast(wave.device.type, enabled=False):
-            features = self.transform(_levelled(wave.float(), self.knobs.level))
+            features = self.transform(_mirrored(_levelled(wave.float(), self.knobs.level), self.knobs.margin))
             if self.knobs.normalise == "none":
                 return features.unsqueeze(1) if self.knobs.spectral else features
             over = (-2, -1) if self.knobs.normalise == "clip" else (-1,)
@@ -262,6 +273,14 @@ def _levelled(wave: Tensor, level: str) -> Tensor:
         wave.abs().amax(-1, keepdim=True) if level == "peak" else (wave.square().mean(-1, keepdim=True) + 1e-20).sqrt()
     )
     return wave / size.clamp_min(_SILENCE)
+
+
+def _mirrored(wave: Tensor, margin: int) -> Tensor:
+    """Mirror both ends, as `torch.stft` would: the gradient of what it calls is not deterministic on a GPU."""
+    if not margin:
+        return wave
+    ahead, behind = wave[..., 1 : margin + 1].flip(-1), wave[..., -margin - 1 : -1].flip(-1)
+    return torch.cat([ahead, wave, behind], -1)
 
 
 class _Log(nn.Module):

@@ -6,6 +6,7 @@ In particular it does not know the clip's label: what happens to one class happe
 
 from __future__ import annotations
 
+from dfad.augment.adversarial import Adversarial
 from dfad.augment.base import Drawn, Scene, Sometimes, Voice
 from dfad.augment.chain import STAGES, AugmentKnobs
 from dfad.augment.channel import Band, Companding, Resample, Telephone, Tilt
@@ -19,6 +20,7 @@ from dfad.augment.time import Shift, Silence, Speed
 
 __all__ = [
     "STAGES",
+    "Adversarial",
     "AugmentKnobs",
     "Band",
     "Clipping",

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from dfad.augment.adversarial import Adversarial
 from dfad.augment.base import Drawn, Scene, Sometimes, Voice
 from dfad.augment.channel import Band, Companding, Resample, Telephone, Tilt
 from dfad.augment.codec import Recode
@@ -54,6 +55,7 @@ class AugmentKnobs(Knobs):
     codec: Annotated[Recode | None, Later] = None
     requantise: Annotated[Requantise | None, Later] = None
     gain: Gain | None = None
+    adversarial: Annotated[Adversarial | None, Later] = None
     specaugment: SpecAugment | None = None
 
     @property
@@ -67,7 +69,8 @@ class AugmentKnobs(Knobs):
     @property
     def random(self) -> bool:
         """Whether a clip comes out otherwise in every epoch."""
-        return self.crop == "random" or any(self.steps) or self.specaugment is not None
+        on_the_device = (self.adversarial, self.specaugment)
+        return self.crop == "random" or any(self.steps) or any(effect is not None for effect in on_the_device)
 
     @property
     def reads_files(self) -> bool:

@@ -191,12 +191,16 @@ class ClipDataModule(pl.LightningDataModule):
         if not self.trainer.training:
             wave = self.perturb(batch) if self.perturb else batch.wave
             return replace(batch, wave=wave, features=self.frontend(wave))
-        draws = Draws(self.seed, self._epoch(), batch.row, batch.draw)
+        draws = self.draws(batch)
         with torch.no_grad():
             wave = batch.wave
             if not self.dataset.chain:
                 wave = self.augment.wave(wave, draws, self.frontend.knobs.sample_rate)
             return replace(batch, wave=wave, features=self.augment.features(self.frontend(wave), draws))
+
+    def draws(self, batch: Batch) -> Draws:
+        """The random numbers of a batch's clips in the epoch that is going on."""
+        return Draws(self.seed, self._epoch(), batch.row, batch.draw)
 
     def state_dict(self) -> dict[str, int]:
         """Tell the checkpoint which epoch comes next."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from math import cos, pi
 from typing import Any
@@ -33,7 +33,12 @@ class Detector(MetricsMixin):
         class_weights: of spoof and bona fide in the loss.
         network: a trained one; None makes a new one, from the seed and any pretrained weights.
         progress: told of the bytes of weights that are downloaded.
+
+    Attributes:
+        harden: attacks clips of a batch before a step, by the batch, the network and the epoch; None: nothing.
     """
+
+    harden: Callable[[Batch, nn.Module, int], Batch] | None = None
 
     def __init__(
         self,
@@ -72,6 +77,8 @@ class Detector(MetricsMixin):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Take one step."""
+        if self.harden:
+            batch = self.harden(batch, self.network, self.current_epoch)
         return self._step("train", batch)
 
     def validation_step(self, batch: Batch, index: int) -> None:

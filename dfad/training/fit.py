@@ -22,6 +22,7 @@ from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
 from dfad.training.frozen import keep_frozen
+from dfad.training.hardening import Hardening
 from dfad.training.judging import judge, judged_with, stored_tables, write_tables
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
@@ -173,6 +174,10 @@ def _fit_and_score(
     data = ClipDataModule(
         manifest, data=config.data, frontend=config.frontend, augment=config.augment, seed=config.seed
     )
+    first = 0
+    if hardening := config.augment.adversarial:
+        detector.harden = Hardening(hardening, data, config.trainer.max_epochs)
+        first = hardening.grown(config.trainer.max_epochs)
     following = [Curves(run), EpochLines(screen.say), *callbacks]
     trainer = make_fitting_trainer(
         config.trainer,
@@ -180,6 +185,7 @@ def _fit_and_score(
         following,
         rank=rank,
         unfreezes=detector.unfreezes,
+        first=first,
         say=screen.say,
         progress=screen.progress,
     )

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NoReturn
@@ -99,10 +100,21 @@ def make_fitting_trainer(
     *,
     rank: Rank = ALONE,
     unfreezes: bool = False,
+    first: int = 0,
     say: Callable[[str], None],
     progress: bool,
 ) -> pl.Trainer:
     """Make a Trainer for training, with checkpoints in the run folder.
+
+    Args:
+        knobs: of the training.
+        run: whose folder it is.
+        callbacks: that follow it.
+        rank: of this process.
+        unfreezes: whether what is trained changes between epochs.
+        first: the first epoch, counted from 0, that may be the best, or be waited for in vain.
+        say: prints a line.
+        progress: whether a bar follows the batches.
 
     Raises:
         ConfigError: for arguments that Lightning does not take.
@@ -117,12 +129,12 @@ def make_fitting_trainer(
     }
     # the best first, so that the last one knows of it
     checkpoints: list[Callback] = [
-        _checkpoint(run, "best", monitor=MONITOR, mode="min"),
+        _checkpoint(run, "best", first, monitor=MONITOR, mode="min"),
         _checkpoint(run, "last"),
     ]
     stopping: list[Callback] = []
     if knobs.patience is not None:
-        stopping.append(_Patience(knobs.patience, say))
+        stopping.append(_Patience(knobs.patience, first, say))
     bar: list[Callback] = [RichProgressBar(leave=False, console_kwargs=CONSOLE_OPTIONS)] if progress else []
     try:
         return make_trainer(
@@ -160,9 +172,13 @@ def _leave(number: int, frame: Any) -> NoReturn:
 class _Patience(EarlyStopping):
     """Early stopping that also holds for a run that was cut off after its last epoch."""
 
-    def __init__(self, patience: int, say: Callable[[str], None]) -> None:
+    def __init__(self, patience: int, first: int, say: Callable[[str], None]) -> None:
         super().__init__(MONITOR, patience=patience, mode="min", check_on_train_epoch_end=True)
-        self.say = say
+        self.first, self.say = first, say
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch >= self.first:
+            super().on_train_epoch_end(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
@@ -191,8 +207,21 @@ class _AtomicCheckpoints(TorchCheckpointIO):
         part.replace(target)
 
 
-def _checkpoint(run: Run, name: str, **more: Any) -> ModelCheckpoint:
-    return ModelCheckpoint(
+class _FromThenOn(ModelCheckpoint):
+    """A checkpoint that no epoch before the first that may be chosen becomes."""
+
+    def __init__(self, first: int, **more: Any) -> None:
+        super().__init__(**more)
+        self.first = first
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch >= self.first:
+            super().on_train_epoch_end(trainer, pl_module)
+
+
+def _checkpoint(run: Run, name: str, first: int = 0, **more: Any) -> ModelCheckpoint:
+    kind = partial(_FromThenOn, first) if first else ModelCheckpoint
+    return kind(
         dirpath=run.best.parent,
         filename=name,
         save_top_k=1,
