@@ -130,10 +130,8 @@ def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[
 
 def _caption(results: Mapping[str, Any]) -> str:
     drawn, threshold, clips = results["bootstrap"], results["threshold"], results["clips"]
-    said = (
-        f"{clips['bona-fide']:,} bona fide + {clips['spoof']:,} spoof clips. Every decision is at the threshold "
-        f"{threshold:.4g}, which clean validation chose; nothing is chosen anew."
-    )
+    at = "threshold 0" if threshold is None else f"the threshold {threshold:.4g}, which clean validation chose"
+    said = f"{clips['bona-fide']:,} bona fide + {clips['spoof']:,} spoof clips. Every decision is at {at}."
     if drawn["resamples"]:
         unit = "clips" if drawn["unit"] == "clip" else f"values of {drawn['unit']}"
         said += f" 95 % intervals: {drawn['resamples']:,} paired bootstrap resamples of {drawn['count']} {unit}."
@@ -142,6 +140,8 @@ def _caption(results: Mapping[str, Any]) -> str:
 
 def _seen(results: Mapping[str, Any]) -> str:
     """What training had the like of."""
+    if results["seen"] is None:
+        return "Whether training had the like of any is not known."
     there = {one["name"] for one in results["conditions"]}
     seen = {name: by for name, by in results["seen"].items() if name in there}
     if not seen:
