@@ -17,7 +17,7 @@ from dfad.commands.tables import export, note
 from dfad.errors import ConfigError, RunError, did_you_mean
 from dfad.evaluation import EvaluationKnobs
 from dfad.report.board import read_mapping
-from dfad.report.robust_runs import METRICS, cells, heat_map, long, run_rows, title, write_page
+from dfad.report.robust_runs import METRICS, RUNS, cells, heat_map, long, run_rows, title, write_page
 from dfad.report.robust_tables import SEEN
 from dfad.robustness.average import Member, averaged
 from dfad.robustness.conditions import CLEAN, Condition
@@ -26,7 +26,6 @@ from dfad.robustness.tables import FOLDER, Tables
 
 JSON = "robustness.json"
 SCORE = "python eval.py run={run} robustness=laundering"
-RUNS = ("", "as they are", "laundered", "95 % interval", "added", "times", "attacked")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -183,7 +182,7 @@ def _average(suites: Sequence[_Suite], names: Sequence[str]) -> dict[str, Any]:
         raise RunError(f"{', '.join(drawn)}: scored with other seeds, so that the noise was another; choose one seed")
     seen: dict[str, str] = {}
     for suite in suites:
-        seen |= suite.results["seen"]
+        seen |= suite.results["seen"] or {}
     return results_of(
         tables,
         deployed,

@@ -67,7 +67,7 @@ def curves(lines: Sequence[Curve], family: str) -> Figure:
         unit = found[order[at]][0]["unit"]
         panel(axes, safe(order[at], 24) + (f" ({unit})" if unit else ""))
         top = max(top, *(_line(axes, line, look, order[at], family) for look, line in enumerate(lines)))
-        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.yaxis.set_major_locator(MaxNLocator(4))
     grid[0, 0].set_ylim(0, min(1.02, limits([0.0, top, 0.1])[1]))
     handles, labels = grid[0, 0].get_legend_handles_labels()
@@ -76,7 +76,7 @@ def curves(lines: Sequence[Curve], family: str) -> Figure:
 
 
 def _line(axes: Axes, line: Curve, look: int, name: str, family: str) -> float:
-    """Draw one line of a panel; gives the highest point of it."""
+    """Draw one line of a panel; gives the highest point of it and its band."""
     members = perturbations(line.results, family).get(name, [])
     clean = line.results["clean"].get(line.metric, {"value": 0.0, "interval": [None, None]})
     points = [(number(part), *part["interval"]) for part in (clean, *(one[line.metric] for one in members))]
@@ -95,8 +95,9 @@ def _line(axes: Axes, line: Curve, look: int, name: str, family: str) -> float:
         clip_on=False,
     )
     if members:
+        axes.set_xlim(-0.2, x[-1] + 0.3)
         axes.set_xticks(x, ["clean", *(strength(one) for one in members)])
-    return float(np.nanmax(y, initial=0.0))
+    return float(np.max([y, high], initial=0.0, where=np.isfinite([y, high])))
 
 
 def worst_conditions(results: Mapping[str, Any], family: str) -> Figure:

@@ -16,13 +16,13 @@ TITLES = {
     "cllr": "Cllr",
 }
 LAUNDERING = ("laundering", "strengths, mildest first", "EER at each, %", "mean", "added", "miss", "false alarm")
-ADVERSARIAL = ("attack", "strengths, mildest first", "fake → real, %", "real → fake, %", "EER, %", "SNR, dB", "queries")
+ADVERSARIAL = ("attack", "strengths, mildest first", "fake → real, %", "real → fake, %", "SNR, dB", "queries")
 CONDITIONS = (
     "",
-    "SNR, dB",
+    "SNR",
     "EER",
     "added",
-    "95 % interval",
+    "interval",
     "miss",
     "false alarm",
     "fake → real",
@@ -51,6 +51,11 @@ def perturbations(results: Mapping[str, Any], family: str) -> dict[str, list[Map
         if one["family"] == family:
             found.setdefault(one["name"], []).append(one)
     return found
+
+
+def graded(results: Mapping[str, Any], family: str) -> bool:
+    """Whether any perturbation has several strengths."""
+    return any(len(members) > 1 for members in perturbations(results, family).values())
 
 
 def mean(conditions: Iterable[Mapping[str, Any]], name: str) -> float | None:
@@ -85,9 +90,8 @@ def adversarial_rows(results: Mapping[str, Any]) -> Rows:
         (
             _name(members),
             strengths(members),
-            _each(members, "fake_to_real"),
-            _each(members, "real_to_fake"),
-            _each(members, "eer"),
+            _each(members, "fake_to_real", digits=0),
+            _each(members, "real_to_fake", digits=0),
             " · ".join(_rounded(one.get("snr_db"), "{:.0f}") for one in members),
             " · ".join(_rounded(one["queries"], "{:,.0f}") for one in members if one.get("queries") is not None),
         )
@@ -167,8 +171,9 @@ def _name(members: Sequence[Mapping[str, Any]]) -> str:
     return members[0]["name"] + (" *" if members[0]["seen"] else "")
 
 
-def _each(members: Sequence[Mapping[str, Any]], name: str) -> str:
-    return " · ".join("n/a" if (value := number(one[name])) is None else f"{100 * value:.1f}" for one in members)
+def _each(members: Sequence[Mapping[str, Any]], name: str, *, digits: int = 1) -> str:
+    values = [number(one[name]) for one in members]
+    return " · ".join("n/a" if value is None else f"{100 * value:.{digits}f}" for value in values)
 
 
 def _eer(part: Mapping[str, Any]) -> tuple[str, str]:
@@ -186,7 +191,7 @@ def _percents(part: Mapping[str, Any], *names: str) -> list[str]:
 
 def _between(ends: Sequence[float | None]) -> str:
     low, high = ends
-    return "" if low is None or high is None else f"{points(low, 0.0)} … {points(high, 0.0)}"
+    return "" if low is None or high is None else f"{points(low, 0.0)} … {points(high, 0.0)}".replace("+", "")
 
 
 def _cllr(part: Mapping[str, Any]) -> str:

@@ -16,8 +16,8 @@ from dfad.report.tables import Rows, shown, shown_interval
 LAUNDERED = (
     "What happens to recordings on their way: noise, rooms, channels, codecs. Each perturbation goes over the same "
     "clips, whatever their class. All rates are in percent; added: by how many points the EER is above that of the "
-    "clips as they are, with its interval; fake → real: the share of fakes that pass now among those that were caught "
-    "before, and the other way round. SNR: power of the clip to that of what was changed of it."
+    "clips as they are, with its 95 % interval; fake → real: the share of fakes that pass now among those that were "
+    "caught before, and the other way round. SNR, in dB: power of the clip to that of what was changed of it."
 )
 ATTACKED = (
     "An adversary who knows the detector, or may ask it, changes each clip within a budget so that it is decided "
@@ -25,8 +25,10 @@ ATTACKED = (
     "The EER is of clips that are all attacked, bona fide ones too."
 )
 LISTED = 8  # weakest clips of each class; robustness.json has more
-CURVES = {"eer": "EER", "miss": "miss", "false_alarm": "false alarm"}
-TURNED = {"fake_to_real": "fake → real", "real_to_fake": "real → fake"}
+CURVES = {
+    "laundering": {"eer": "EER", "miss": "miss", "false_alarm": "false alarm"},
+    "adversarial": {"fake_to_real": "fake → real", "real_to_fake": "real → fake"},
+}
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,12 @@ def draw(results: Mapping[str, Any]) -> dict[str, bytes]:
     """Draw all pictures, as PNG files by name."""
     families = {one["family"] for one in results["conditions"]}
     drawn = {}
+    for family, metrics in CURVES.items():
+        if rows.graded(results, family):
+            lines = [Curve(title, results, name) for name, title in metrics.items()]
+            drawn[f"{family}_curves"] = png(curves(lines, family))
     if "laundering" in families:
-        lines = [Curve(title, results, name) for name, title in CURVES.items()]
-        drawn["laundering_curves"] = png(curves(lines, "laundering"))
         drawn["laundering_worst"] = png(worst_conditions(results, "laundering"))
-    if "adversarial" in families:
-        lines = [Curve(title, results, name) for name, title in TURNED.items()]
-        drawn["adversarial_curves"] = png(curves(lines, "adversarial"))
     if families:
         drawn["robustness_by_attack"] = png(by_attack(results))
     return drawn
@@ -92,7 +93,6 @@ def sections(robust: Robust, pictures: Mapping[str, bytes]) -> list[Section]:
                 )
             ],
             table=(rows.MEANS, rows.mean_rows(results)),
-            text="\n".join(results["notes"]) or None,
         ),
         *(part for family in families for part in _family(family, robust, pictures)),
     ]
@@ -101,13 +101,10 @@ def sections(robust: Robust, pictures: Mapping[str, bytes]) -> list[Section]:
 def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[Section]:
     """Pictures, a table of all conditions, and the weakest clips of one family."""
     results = robust.results
-    figures = [
-        (
-            "over strength, the clips as they are first",
-            pictures[f"{family}_curves"],
-            f"error rates over the strength of each {'perturbation' if family == 'laundering' else 'attack'}",
-        )
-    ]
+    figures = []
+    if drawn := pictures.get(f"{family}_curves"):
+        what = "perturbation" if family == "laundering" else "attack"
+        figures.append(("over strength, the clips as they are first", drawn, f"rates over the strength of each {what}"))
     if family == "laundering":
         figures.append(("EER by condition", pictures["laundering_worst"], "EER with intervals by condition"))
         parts = [Section("Laundering", LAUNDERED, figures, (rows.CONDITIONS, rows.condition_rows(results, family)))]
@@ -132,8 +129,9 @@ def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[
 
 
 def _caption(results: Mapping[str, Any]) -> str:
-    drawn, threshold = results["bootstrap"], results["threshold"]
-    said = f"Every decision is at the threshold {threshold:.4g}, which clean validation chose; nothing is chosen anew."
+    drawn, threshold, clips = results["bootstrap"], results["threshold"], results["clips"]
+    at = "threshold 0" if threshold is None else f"the threshold {threshold:.4g}, which clean validation chose"
+    said = f"{clips['bona-fide']:,} bona fide + {clips['spoof']:,} spoof clips. Every decision is at {at}."
     if drawn["resamples"]:
         unit = "clips" if drawn["unit"] == "clip" else f"values of {drawn['unit']}"
         said += f" 95 % intervals: {drawn['resamples']:,} paired bootstrap resamples of {drawn['count']} {unit}."
@@ -142,6 +140,8 @@ def _caption(results: Mapping[str, Any]) -> str:
 
 def _seen(results: Mapping[str, Any]) -> str:
     """What training had the like of."""
+    if results["seen"] is None:
+        return "Whether training had the like of any is not known."
     there = {one["name"] for one in results["conditions"]}
     seen = {name: by for name, by in results["seen"].items() if name in there}
     if not seen:

@@ -135,7 +135,7 @@ class Suite:
             cluster=options.cluster,
             resamples=options.resamples,
             worst=options.worst,
-            progress=self.screen.watch("judging conditions", "conditions"),
+            progress=self.screen.watch("judging conditions", "resamples"),
         )
         self.place.write_json(JSON, results)
         return Robust(results, new=True)
