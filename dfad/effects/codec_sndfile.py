@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import soxr
 
-_VORBIS_LEVELS = {24.0: 1.0, 32.0: 0.9, 48.0: 0.7, 64.0: 0.5}  # kbit/s by the header of a file at 16 kHz
+_VORBIS_LEVELS = {24.0: 1.0, 32.0: 0.9, 48.0: 0.7, 64.0: 0.5, 96.0: 0.0555}  # kbit/s by the header of a file at 16 kHz
 _OPUS_SLOWEST, _OPUS_FASTEST = 6.0, 256.0  # kbit/s at libsndfile's compression levels 1 and 0
 _MP3_DELAY = 576 + 529  # samples: LAME's, and that of any decoder
 

@@ -62,7 +62,9 @@ _AMR = (4.75, 5.15, 5.9, 6.7, 7.4, 7.95, 10.2, 12.2)
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         "mp3": Codec(codec_sndfile.mp3, "soundfile", _MPEG, {16: 5600, 32: 7300, 64: 7300, 128: 7300}, 64),
-        "vorbis": Codec(codec_sndfile.vorbis, "soundfile", _VORBIS, {24: 7600, 32: 8000, 48: 8000, 64: 8000}, 64),
+        "vorbis": Codec(
+            codec_sndfile.vorbis, "soundfile", _VORBIS, {24: 7600, 32: 8000, 48: 8000, 64: 8000, 96: 8000}, 64
+        ),
         "opus": Codec(codec_sndfile.opus, "soundfile", _OPUS, {6: 4300, 12: 8000, 24: 8000}, 24),
         "gsm": Codec(codec_sndfile.gsm, "soundfile", _TELEPHONE, {13: 4000}, 13),
         "mu-law": Codec(codec_sndfile.mu_law, "soundfile", _TELEPHONE, {64: 4000}, 64),
