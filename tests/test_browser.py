@@ -12,7 +12,11 @@ import pytest
 import soundfile
 
 from dfad.commands.evaluate import main
+from dfad.report import robustness
+from dfad.report.page import Page, render
+from dfad.report.robust_runs import write_page
 from tests.browser import CHROMIUM, Tab, tab
+from tests.test_robustness_report import RESULTS
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
 
@@ -88,6 +92,21 @@ def test_a_report_in_a_browser(report: Path, width: int, browser: Tab) -> None:
     assert browser.of("Log.entryAdded") == []
     fetched = [event["request"]["url"] for event in browser.of("Network.requestWillBeSent")]
     assert [url for url in fetched if not url.startswith("data:")] == [report.as_uri()]
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_a_suite_in_a_browser(width: int, browser: Tab, tmp_path: Path) -> None:
+    suites = {"plain": RESULTS, LONG: RESULTS}
+    write_page(tmp_path / "runs.html", suites, "eer", ["a note"])
+    parts = robustness.sections(robustness.Robust(RESULTS, {}), robustness.draw(RESULTS))
+    (tmp_path / "run.html").write_text(render(Page("a suite", robustness.headline(RESULTS), sections=parts)))
+    for name, count in {"runs.html": 2, "run.html": 3}.items():
+        browser.open(tmp_path / name, width)
+        wide, window = browser.evaluate(OVERFLOW)
+        assert wide <= window == width, name
+        assert browser.evaluate(WIDER) == [], name
+        pictures = browser.evaluate(PICTURES)
+        assert (len(pictures), min(pictures) > 0) == (count, True), name
 
 
 def test_the_policy_of_a_page_stops_a_script_and_a_picture_from_elsewhere(

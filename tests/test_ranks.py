@@ -54,17 +54,26 @@ def test_scores_are_the_same_on_one_and_two_devices(
 
 
 @pytest.mark.parametrize(
-    "model",
+    ("model", "augment"),
     [
-        {"name": "cnn", "channels": [4, 8], "dropout": 0.0},
-        {"name": "vgg16", "variant": "vgg11", "pretrained": "none", "unfreeze_from": 4, "unfreeze_every": 1}
-        | {"hidden": 8, "dropout": 0.0},  # what is trained changes while it is trained
+        ({"name": "cnn", "channels": [4, 8], "dropout": 0.0}, {"name": "none"}),
+        (
+            {"name": "cnn", "channels": [4, 8], "dropout": 0.0, "pool": "avg", "activation": "gelu", "lr": 1e-4},
+            {"name": "adversarial", "adversarial": {"norm": "l2", "epsilon": 0.1, "steps": 2}},
+        ),
+        (
+            {"name": "vgg16", "variant": "vgg11", "pretrained": "none", "unfreeze_from": 4, "unfreeze_every": 1}
+            | {"hidden": 8, "dropout": 0.0},  # what is trained changes while it is trained
+            {"name": "none"},
+        ),
     ],
 )
-def test_two_devices_learn_what_one_learns(model: dict[str, Any], manifest_csv: Path, tmp_path: Path) -> None:
+def test_two_devices_learn_what_one_learns(
+    model: dict[str, Any], augment: dict[str, Any], manifest_csv: Path, tmp_path: Path
+) -> None:
     weights = []
     for devices in (1, 2):
-        done = train(configured(manifest_csv, tmp_path, model, devices), SILENT)
+        done = train(configured(manifest_csv, tmp_path, model, devices, augment), SILENT)
         weights.append(torch.load(done.run.last, weights_only=True)["state_dict"])
     one, two = weights
     assert one.keys() == two.keys()
@@ -72,13 +81,15 @@ def test_two_devices_learn_what_one_learns(model: dict[str, Any], manifest_csv: 
         torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda said, name=name: name + said)
 
 
-def configured(manifest_csv: Path, runs: Path, model: dict[str, Any], devices: int) -> TrainConfig:
+def configured(
+    manifest_csv: Path, runs: Path, model: dict[str, Any], devices: int, augment: dict[str, Any] | None = None
+) -> TrainConfig:
     return TrainConfig.read(
         {
             "data": {"name": "manifest", "path": str(manifest_csv), "batch_size": 8, "workers": 1},
             "frontend": {"name": "logmel", "crop_s": 0.5, "n_mels": 40},
             "model": model,
-            "augment": {"name": "none"},
+            "augment": augment or {"name": "none"},
             "trainer": {"accelerator": "cpu", "devices": devices, "max_epochs": 3},
             "logger": {"name": "none"},
             "runs": str(runs),

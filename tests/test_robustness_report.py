@@ -96,6 +96,7 @@ def test_results_without_a_value_can_be_shown() -> None:
     spoof = {one: ScoreTable(found.frame[found.labels == 0]) for one, found in BY_HAND.items()}
     results = results_of(spoof, Deployed(), resamples=20)
     found = robustness.Robust(results, {})
+    assert "threshold 0. " in robustness.sections(found, robustness.draw(results))[0].caption
     assert "n/a" in render(Page("x", robustness.headline(results), sections=robustness.sections(
         found, robustness.draw(results)
     )))  # fmt: skip

@@ -24,7 +24,7 @@ def run(values: dict[str, Any]) -> None:
 
     here = screen()
     done = evaluate_run(EvalConfig.read(values), here)
-    if done.before:
+    if done.before and not (done.judged and done.robust):
         here.say("evaluated already; force=true scores again")
     place = done.place
     if done.judged or not (place.folder / "report.html").is_file():

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dfad.errors import ConfigError, DfadError
 
-STOPPED = "the same command goes on after the last whole epoch"
+STOPPED = "the same command goes on after the last whole epoch, or condition of a suite"
 _TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
 
 

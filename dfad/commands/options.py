@@ -27,9 +27,10 @@ def show(words: list[str]) -> None:
     Raises:
         ConfigError: for a group that there is not.
     """
+    from dfad.robustness.options import RobustnessKnobs
     from dfad.training.config import TrainConfig
 
-    tables = dict(_tables("", TrainConfig))
+    tables = dict([*_tables("", TrainConfig), *_tables("robustness", RobustnessKnobs)])
     if words and words[0] in ("-h", "--help"):
         print(f"dfad options [group]: explain every option; groups: {', '.join(_groups(tables))}")
         return

@@ -182,7 +182,7 @@ def _average(suites: Sequence[_Suite], names: Sequence[str]) -> dict[str, Any]:
         raise RunError(f"{', '.join(drawn)}: scored with other seeds, so that the noise was another; choose one seed")
     seen: dict[str, str] = {}
     for suite in suites:
-        seen |= suite.results["seen"]
+        seen |= suite.results["seen"] or {}
     return results_of(
         tables,
         deployed,

@@ -19,10 +19,10 @@ LAUNDERING = ("laundering", "strengths, mildest first", "EER at each, %", "mean"
 ADVERSARIAL = ("attack", "strengths, mildest first", "fake → real, %", "real → fake, %", "SNR, dB", "queries")
 CONDITIONS = (
     "",
-    "SNR, dB",
+    "SNR",
     "EER",
     "added",
-    "95 % interval",
+    "interval",
     "miss",
     "false alarm",
     "fake → real",
@@ -191,7 +191,7 @@ def _percents(part: Mapping[str, Any], *names: str) -> list[str]:
 
 def _between(ends: Sequence[float | None]) -> str:
     low, high = ends
-    return "" if low is None or high is None else f"{points(low, 0.0)} … {points(high, 0.0)}"
+    return "" if low is None or high is None else f"{points(low, 0.0)} … {points(high, 0.0)}".replace("+", "")
 
 
 def _cllr(part: Mapping[str, Any]) -> str:

@@ -16,8 +16,8 @@ from dfad.report.tables import Rows, shown, shown_interval
 LAUNDERED = (
     "What happens to recordings on their way: noise, rooms, channels, codecs. Each perturbation goes over the same "
     "clips, whatever their class. All rates are in percent; added: by how many points the EER is above that of the "
-    "clips as they are, with its interval; fake → real: the share of fakes that pass now among those that were caught "
-    "before, and the other way round. SNR: power of the clip to that of what was changed of it."
+    "clips as they are, with its 95 % interval; fake → real: the share of fakes that pass now among those that were "
+    "caught before, and the other way round. SNR, in dB: power of the clip to that of what was changed of it."
 )
 ATTACKED = (
     "An adversary who knows the detector, or may ask it, changes each clip within a budget so that it is decided "
@@ -93,7 +93,6 @@ def sections(robust: Robust, pictures: Mapping[str, bytes]) -> list[Section]:
                 )
             ],
             table=(rows.MEANS, rows.mean_rows(results)),
-            text="\n".join(results["notes"]) or None,
         ),
         *(part for family in families for part in _family(family, robust, pictures)),
     ]
@@ -130,8 +129,9 @@ def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[
 
 
 def _caption(results: Mapping[str, Any]) -> str:
-    drawn, threshold = results["bootstrap"], results["threshold"]
-    said = f"Every decision is at the threshold {threshold:.4g}, which clean validation chose; nothing is chosen anew."
+    drawn, threshold, clips = results["bootstrap"], results["threshold"], results["clips"]
+    at = "threshold 0" if threshold is None else f"the threshold {threshold:.4g}, which clean validation chose"
+    said = f"{clips['bona-fide']:,} bona fide + {clips['spoof']:,} spoof clips. Every decision is at {at}."
     if drawn["resamples"]:
         unit = "clips" if drawn["unit"] == "clip" else f"values of {drawn['unit']}"
         said += f" 95 % intervals: {drawn['resamples']:,} paired bootstrap resamples of {drawn['count']} {unit}."
@@ -140,6 +140,8 @@ def _caption(results: Mapping[str, Any]) -> str:
 
 def _seen(results: Mapping[str, Any]) -> str:
     """What training had the like of."""
+    if results["seen"] is None:
+        return "Whether training had the like of any is not known."
     there = {one["name"] for one in results["conditions"]}
     seen = {name: by for name, by in results["seen"].items() if name in there}
     if not seen:

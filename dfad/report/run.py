@@ -12,7 +12,7 @@ import pandas as pd
 from dfad.report import figures, robustness
 from dfad.report.evaluation import Judged, draw, headline, sections
 from dfad.report.inputs import Example, inputs
-from dfad.report.page import Headline, Page, Section, render
+from dfad.report.page import Page, Section, render
 from dfad.report.robustness import Robust
 from dfad.report.style import png
 
@@ -69,14 +69,16 @@ def write_report(
     ]
     evaluation = folder.parent.name == "evals"
     title = f"{folder.parents[1].name}: {folder.name}" if evaluation else folder.name
-    more = robustness.headline(robust.results) if robust else []
-    return write_page(folder / "report.html", title, judged, parts, more)
+    return write_page(folder / "report.html", title, judged, parts, robust)
 
 
-def write_page(path: Path, title: str, judged: Judged, parts: Sequence[Section], more: Sequence[Headline] = ()) -> Path:
-    """Write a page that is there whole or not at all; `more` stands beside its first numbers."""
-    first = [*headline(judged), *more]
-    page = Page(title=title, headline=first, notes=judged.results["notes"], sections=parts)
+def write_page(path: Path, title: str, judged: Judged, parts: Sequence[Section], robust: Robust | None = None) -> Path:
+    """Write a page that is there whole or not at all; the first numbers and notes of a suite stand beside its own."""
+    first, notes = headline(judged), list(judged.results["notes"])
+    if robust:
+        first += robustness.headline(robust.results)
+        notes += [f"robustness: {note}" for note in robust.results["notes"]]
+    page = Page(title=title, headline=first, notes=notes, sections=parts)
     part = path.with_name(path.name + ".part")
     part.write_text(render(page), encoding="utf-8")
     return part.replace(path)

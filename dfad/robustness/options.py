@@ -20,7 +20,9 @@ class RobustnessKnobs(Knobs):
 
     name: str = Field("none", description="of the preset; it has no effect by itself")
     families: tuple[Literal["laundering", "adversarial"], ...] = Field((), description="which kinds; none: no suite")
-    only: tuple[str, ...] | None = Field(None, description="perturbations by name; null: all of these kinds")
+    only: tuple[str, ...] | None = Field(
+        None, description=f"by name; null: all of these kinds: {', '.join([*LAUNDERING, *ADVERSARIES])}"
+    )
     strengths: dict[str, tuple[float, ...]] | None = Field(
         None, description="other strengths of some perturbations, the mildest first; null: the usual ones"
     )

@@ -136,7 +136,7 @@ LAUNDERING: Mapping[str, Perturbation] = _table(
     _codec("mp3", 128, 64, 32, 16),
     _codec("aac", 64, 32, 16),
     _codec("opus", 24, 12, 6),
-    _codec("vorbis", 96, 48, 32),
+    _codec("vorbis", 64, 32, 24),
     _codec("g722"),
     _codec("mu-law"),
     _codec("a-law"),

@@ -40,7 +40,7 @@ def results_of(
     Args:
         tables: `CLEAN`, and one per condition.
         deployed: threshold and calibrator; nothing is chosen anew.
-        seen: perturbations of which training had the like, and what it had.
+        seen: perturbations of which training had the like, and what it had; None where that is not known.
         skipped: perturbations that were left out, and why.
         checks: of gradient masking: `name`, `passed` (null: cannot be told) and `words`, each.
         about: further keys, such as which run and clips.
@@ -55,7 +55,7 @@ def results_of(
         DataError: if the tables are not of the same clips.
         ConfigError: for a cluster column that there is not.
     """
-    seen, skipped = seen or {}, skipped or {}
+    had, skipped = seen or {}, skipped or {}
     resamples = min(resamples, max(LEAST, WORK // max(1, sum(map(len, tables.values())))))
     found = outcomes(tables, deployed, cluster=cluster, resamples=resamples, progress=progress)
     clean, others = found[0], found[1:]
@@ -63,7 +63,7 @@ def results_of(
     return {
         "format": FORMAT,
         **(about or {}),
-        "threshold": threshold,
+        "threshold": deployed.threshold,
         "calibrated": deployed.calibrator is not None,
         "clips": dict(zip(CLASS_NAMES, clean.clips, strict=True)),
         "bootstrap": {"unit": clean.unit.name, "count": clean.unit.count, "resamples": resamples},
@@ -72,8 +72,8 @@ def results_of(
             "cllr": plain(clean.cllr),
             "by_attack": dict(clean.by_attack),
         },
-        "conditions": [_condition(one, seen) for members in by_name(others).values() for one in members],
-        "means": means_of(others, seen),
+        "conditions": [_condition(one, had) for members in by_name(others).values() for one in members],
+        "means": means_of(others, had),
         "weakest": {
             family: {
                 str(label): [_weak(one) for one in weakest(tables, family, label, threshold=threshold, most=worst)]
@@ -82,7 +82,7 @@ def results_of(
             for family in FAMILIES
             if any(one.condition.family == family for one in others)
         },
-        "seen": dict(seen),
+        "seen": None if seen is None else dict(seen),
         "checks": [dict(check) for check in checks],
         "skipped": dict(skipped),
         "notes": list(dict.fromkeys([*notes, *_notes(clean, others, deployed, skipped, checks)])),

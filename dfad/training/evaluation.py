@@ -29,7 +29,7 @@ from dfad.training.config import DeviceKnobs, EvalConfig, TrainConfig
 from dfad.training.heard import heard
 from dfad.training.judging import judged_with, store_results
 from dfad.training.ranks import Rank
-from dfad.training.robust import Suite
+from dfad.training.robust import Suite, require
 from dfad.training.runs import Run, environment
 from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
 from dfad.training.suite import checked, chosen_rows, scored
@@ -78,6 +78,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         DfadError: for anything that a user can put right.
     """
     accelerator_of(config.trainer)
+    require(config.robustness)
     if not config.run.exists():
         raise RunError(f"there is no {config.run}; dfad runs lists the runs that there are")
     path = best_checkpoint(config.run) if config.run.is_dir() else config.run

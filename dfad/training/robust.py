@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,7 +22,7 @@ from dfad.robustness.options import RobustnessKnobs
 from dfad.robustness.results import results_of
 from dfad.robustness.tables import FOLDER, Tables
 from dfad.robustness.trained_by import seen_in
-from dfad.scorer import best_checkpoint
+from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.perturbing import lacking
 from dfad.training.runs import Run
@@ -30,6 +31,22 @@ from dfad.training.suite import chosen_rows
 
 JSON, CHECKS = "robustness.json", "checks.json"
 FORMAT = 1  # of the perturbations: raised when one of them changes, so that tables made before are made again
+
+
+def require(knobs: RobustnessKnobs) -> None:
+    """Refuse, before any work, a suite that there cannot be.
+
+    Raises:
+        ConfigError: for perturbations or strengths that there are not.
+        RunError: for a surrogate that is no detector.
+    """
+    knobs.conditions()
+    if knobs.surrogate is not None:
+        Checkpoint.read(_checkpoint_of(knobs.surrogate))
+
+
+def _checkpoint_of(run: Path) -> Path:
+    return best_checkpoint(run) if run.is_dir() else run
 
 
 @dataclass(frozen=True)
@@ -118,7 +135,7 @@ class Suite:
             cluster=options.cluster,
             resamples=options.resamples,
             worst=options.worst,
-            progress=self.screen.watch("judging conditions", "conditions"),
+            progress=self.screen.watch("judging conditions", "resamples"),
         )
         self.place.write_json(JSON, results)
         return Robust(results, new=True)
@@ -160,9 +177,7 @@ class Suite:
     def _surrogate(self) -> str | None:
         """A hash of the other detector."""
         path = self.knobs.surrogate
-        if path is None:
-            return None
-        return hashlib.sha256((best_checkpoint(path) if path.is_dir() else path).read_bytes()).hexdigest()
+        return None if path is None else hashlib.sha256(_checkpoint_of(path).read_bytes()).hexdigest()
 
     def _checks(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
         """What is found of masked gradients, from the file if it is of the same suite; nothing without adversaries."""
