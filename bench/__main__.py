@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from bench import audit, devices, effects, epoch, frozen, manifest, memory, scores
+from bench import audit, augment, codecs, devices, effects, epoch, frozen, manifest, memory, scores
 
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
@@ -18,6 +18,8 @@ BENCHMARKS = {
     "A manifest of ten million clips (`python -m bench.manifest`)": manifest.main,
     "An audit of a corpus (`python -m bench.audit`)": audit.main,
     "Effects beside a training step (`python -m bench.effects`)": effects.main,
+    "Augmentation beside a training step (`python -m bench.augment`)": augment.main,
+    "Clips through codecs (`python -m bench.codecs`)": codecs.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 

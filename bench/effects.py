@@ -1,4 +1,7 @@
-"""What each effect costs on the device beside the training step that it comes before, in turn in one process."""
+"""What each effect costs beside the training step that it comes before, in turn in one process.
+
+Processor time is counted: what others do on the machine changes it little.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import torch
 
 from bench.memory import training_step
-from dfad.effects import companding, filters, level, noise, resampling
+from dfad.effects import companding, filters, level, noise, rawboost, rerecord, resampling, rooms
 from dfad.effects import time as timing
 from dfad.training.memory import keep_freed_memory
 
@@ -22,21 +25,14 @@ def main() -> list[str]:
     keep_freed_memory()  # as every training does
     wave = 0.1 * torch.randn(BATCH, SECONDS * RATE)
     step, works = training_step(wave), effects(wave)
-    times: dict[str, list[float]] = {name: [] for name in works}
-    steps = []
-    for _ in range(1 + ROUNDS):
-        steps.append(_ms(step))
-        for name, work in works.items():
-            times[name].append(_ms(work))
-    whole = median(steps[1:])
+    whole, found = in_turn(step, works)
     lines = [
         f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
-        f"training step of `cnn` on `logmel` takes {whole:.2f} ms per clip.",
+        f"training step of `cnn` on `logmel` takes {whole:.2f} ms of processor time per clip.",
         "",
-        "| effect, on every clip | ms per clip | share of a step |",
+        "| effect, on every clip | processor time, ms per clip | share of a step |",
         "|---|---|---|",
     ]
-    found = {name: median(values[1:]) for name, values in times.items()}
     return lines + [f"| `{name}` | {ms:.2f} | {ms / whole:.0%} |" for name, ms in found.items()]
 
 
@@ -47,6 +43,13 @@ def effects(wave: torch.Tensor) -> dict[str, Callable[[], Any]]:
 
     def each(low: float, high: float) -> torch.Tensor:
         return torch.linspace(low, high, len(wave))
+
+    room = rooms.response(deviates[:, : RATE // 2], RATE, each(0.2, 0.5), each(-3, 15))
+    centre_hz, width_hz = 20 + 7980 * torch.rand(len(wave), 5, 5), 100 + 900 * torch.rand(len(wave), 5, 5)
+    taps, power_db = (
+        torch.randint(10, 101, (len(wave), 5, 5)),
+        torch.tensor([0.0, -5, -10, -15, -20]).expand(len(wave), 5),
+    )
 
     return {
         "level.gain": lambda: level.gain(wave, each(-6, 6)),
@@ -65,13 +68,43 @@ def effects(wave: torch.Tensor) -> dict[str, Callable[[], Any]]:
         "time.speed": lambda: timing.speed(wave, each(0.85, 0.99)),
         "time.trim_silence": lambda: timing.trim_silence(wave, RATE, each(-40, -20)),
         "time.insert_silence": lambda: timing.insert_silence(wave, each(1, 8000).long()),
+        "rooms.response": lambda: rooms.response(deviates[:, : RATE // 2], RATE, each(0.2, 0.5), each(-3, 15)),
+        "rooms.convolve": lambda: rooms.convolve(wave, room),
+        "rerecord.rerecord": lambda: rerecord.rerecord(
+            wave,
+            RATE,
+            room,
+            each(50, 300),
+            each(4000, 7000),
+            deviates,
+            each(15, 40),
+            each(1.1, 3),
+            resonance_hz=each(200, 4000),
+            resonance_db=each(-6, -1),
+        ),
+        "rawboost.convolutive": lambda: rawboost.convolutive(wave, RATE, centre_hz, width_hz, taps, power_db),
+        "rawboost.impulsive": lambda: rawboost.impulsive(wave, deviates, each(0.01, 0.1), each(2, 2)),
+        "rawboost.stationary": lambda: rawboost.stationary(
+            wave, RATE, deviates, centre_hz[:, 0], width_hz[:, 0], taps[:, 0], each(10, 40)
+        ),
     }
 
 
-def _ms(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+def in_turn(step: Callable[[], Any], works: dict[str, Callable[[], Any]]) -> tuple[float, dict[str, float]]:
+    """Milliseconds per clip of a training step, and of each work: medians of rounds in which all have their turn."""
+    times: dict[str, list[float]] = {name: [] for name in ("", *works)}
+    for _ in range(1 + ROUNDS):
+        for name, work in {"": step, **works}.items():
+            times[name].append(milliseconds(work))
+    found = {name: median(values[1:]) for name, values in times.items()}
+    return found.pop(""), found
+
+
+def milliseconds(work: Callable[[], Any]) -> float:
+    """Processor time of a batch's work, per clip."""
+    began = time.process_time()
     work()
-    return 1000 * (time.perf_counter() - began) / BATCH
+    return 1000 * (time.process_time() - began) / BATCH
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from dfad.audit.model import groupings, trials
 from dfad.audit.names import name_words
 from dfad.audit.overlap import Overlap, overlaps
 from dfad.clips import Label, Manifest
-from dfad.commands.door import CONF
+from dfad.commands.door import CONF, as_addition
 from dfad.errors import ConfigError
 from dfad.training.config import TrainConfig
 
@@ -275,7 +275,7 @@ def test_a_column_to_group_by_must_exist() -> None:
 def test_every_override_that_is_named_composes(name: str, numbers: Remedies) -> None:
     override = FEATURES[name].override.format(**vars(numbers))
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        values = OmegaConf.to_container(compose("train", [override]), resolve=True)
+        values = OmegaConf.to_container(compose("train", [as_addition(override)]), resolve=True)
     assert isinstance(values, dict)
     TrainConfig.read({key: value for key, value in values.items() if key != "experiment"})
 

@@ -15,6 +15,7 @@ from dfad.draws import Draws
 from dfad.errors import ConfigError
 
 RATE = 16000
+GOLDEN = [0.0310384, 0.0335551, 0.0293928, -0.0972149, -0.0063862, 0.015681, 0.0819552, 0.1116354]
 CODEC = "codec"  # too slow for thousands of clips
 STEPS: dict[str, type[Sometimes]] = {
     name: {"codec": steps.Recode, "rawboost": steps.RawBoost}.get(name) or getattr(steps, name.capitalize())
@@ -23,6 +24,7 @@ STEPS: dict[str, type[Sometimes]] = {
     if name != CODEC
 }
 SCENE = Scene(RATE)
+PRESETS = Path(__file__).resolve().parents[1] / "conf/augment"
 every_step = pytest.mark.parametrize("name", list(STEPS))
 
 
@@ -43,8 +45,7 @@ def only(name: str, **options: float) -> AugmentKnobs:
 
 
 def light() -> AugmentKnobs:
-    preset = Path(__file__).resolve().parents[1] / "conf/augment/light.yaml"
-    return AugmentKnobs.read(yaml.safe_load(preset.read_text()))
+    return AugmentKnobs.read(yaml.safe_load((PRESETS / "light.yaml").read_text()))
 
 
 # --- whether -------------------------------------------------------------------------------------
@@ -139,6 +140,53 @@ def test_augmenting_leaves_its_input_alone():
     light().features(features, draws())
     assert torch.equal(wave, waves())
     assert torch.equal(features, maps())
+
+
+@every_step
+def test_a_step_does_the_same_to_a_clip_in_any_batch(name):
+    wave, step = waves(64, 4000), only(name, p=1.0)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(1))[:20]
+    alone = step.wave(wave[order], draws()[order], RATE)
+    torch.testing.assert_close(alone, step.wave(wave, draws(), RATE)[order], atol=2e-6, rtol=1e-5)
+
+
+def test_steps_come_in_the_order_of_a_sounds_way(monkeypatch):
+    order = [name for names in STAGES.values() for name in names]
+    assert list(STAGES) == ["speaker", "room", "recording", "noise", "channel", "codec", "level"]
+    assert [name for name in AugmentKnobs.model_fields if name in order] == order
+    done = []
+    everything = AugmentKnobs.read({name: {"p": 1.0} for name in reversed(order)})
+    for name in order:
+        kind = type(getattr(everything, name))
+        monkeypatch.setattr(kind, "apply", lambda self, x, *rest: done.append(type(self)) or x)
+    everything.wave(waves(), draws(), RATE)
+    assert done == [type(getattr(everything, name)) for name in order]
+
+
+def test_no_two_steps_draw_by_the_same_name(monkeypatch):
+    asked = []
+    bits = Draws.bits
+    monkeypatch.setattr(Draws, "bits", lambda self, name, *shape: asked.append(name) or bits(self, name, *shape))
+    everything = {name: {"p": 1.0} for names in STAGES.values() for name in names}
+    everything["noise"]["kinds"] = ["pink", "babble"]
+    knobs = AugmentKnobs.read({**everything, "crop": "random", "specaugment": {}})
+    knobs.wave(waves(1), draws(1), RATE, lambda which, where: waves(1)[0].numpy())
+    knobs.features(maps(1), draws(1))
+    assert len(asked) > 50
+    assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_a_clip_meets_does_not_depend_on_its_place_among_others(path):
+    """A label is nowhere among what `wave` is given; neither is the order of the clips, which may go by label."""
+    knobs = AugmentKnobs.read(yaml.safe_load(path.read_text()))
+    one, other = (knobs.steps for _ in range(2))
+    back = torch.arange(63, -1, -1)
+    for (name, step), _ in zip(one, other, strict=True):
+        forth = step.draw(draws(), 8000, RATE)
+        again = step.draw(draws()[back], 8000, RATE)
+        assert all(torch.equal(forth[key][back], again[key]) for key in forth), name
+        assert torch.equal((draws().uniform(f"{name}?") < step.p)[back], draws()[back].uniform(f"{name}?") < step.p)
 
 
 # --- how much ------------------------------------------------------------------------------------
@@ -257,11 +305,40 @@ def test_raw_waveforms_are_not_masked():
         {"specaugment": {"band_width": 1.5}},
         {"specaugment": {"time_masks": -1}},
         {"nois": {}},
+        {"noise": {"kinds": []}},
+        {"noise": {"kinds": ["folder"]}},
+        {"noise": {"folder": "somewhere"}},
+        {"room": {"low_rt60_s": 0.9}},
+        {"speed": {"low_factor": 1.2}},
+        {"band": {"most_low_hz": 4000.0}},
+        {"resample": {"rates": [8]}},
+        {"requantise": {"low_bits": 15}},
+        {"codec": {"codecs": ["mp4"]}},
     ],
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(ConfigError):
         AugmentKnobs.read({"name": "light", **options})
+
+
+def test_options_that_came_later_name_no_run_while_they_are_off():
+    off = {"crop": "start", "shift": None, "polarity": None, "noise": None, "gain": None, "specaugment": None}
+    assert AugmentKnobs().identity() == off
+    assert light().identity() == {
+        "crop": "random",
+        "shift": {"p": 0.5, "max_ms": 500.0},
+        "polarity": {"p": 0.5},
+        "noise": {"p": 0.5, "low_db": 20.0, "high_db": 40.0},
+        "gain": {"p": 0.5, "low_db": -12.0, "high_db": 6.0},
+        "specaugment": {"band_masks": 2, "band_width": 0.15, "time_masks": 2, "time_width": 0.15},
+    }
+    assert only("codec").identity() == off | {"codec": only("codec").codec.plain()}
+    assert only("noise", kinds=["pink"]).identity()["noise"]["kinds"] == ["pink"]
+
+
+def test_light_draws_what_it_always_drew():
+    drawn = light().wave(waves(8, 64), draws(8), RATE)
+    torch.testing.assert_close(drawn[:, 7], torch.tensor(GOLDEN), atol=1e-6, rtol=0)
 
 
 def test_a_fixed_parameter_is_allowed():

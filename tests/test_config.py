@@ -67,7 +67,7 @@ def test_every_choice_has_its_yaml() -> None:
 
 
 @pytest.mark.parametrize("frontend", sorted(set(FRONTENDS) - {"raw"}))
-@pytest.mark.parametrize("augment", ["none", "light"])
+@pytest.mark.parametrize("augment", sorted(path.stem for path in (CONF / "augment").glob("*.yaml")))
 def test_every_combination_builds(frontend: str, augment: str) -> None:
     config = TrainConfig.read(composed("train", f"frontend={frontend}", f"augment={augment}"))
     config.model.build(config.frontend)

@@ -42,12 +42,14 @@ def only_run(home: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize(
+    ("augment", "workers"), [pytest.param("light", 0, marks=pytest.mark.slow), ("light", 2), ("codec", 1)]
+)
 def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(
-    workers: int, manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
+    augment: str, workers: int, manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
 ) -> None:
     words = ["data=manifest", f"data.path={manifest_csv}", f"data.workers={workers}", *SMALL]
-    words += ["augment=light", "model.dropout=0.5", "model.head=[8]", "data.balance=sampler"]
+    words += [f"augment={augment}", "model.dropout=0.5", "model.head=[8]", "data.balance=sampler"]
     for home in ("whole", "killed"):
         (tmp_path / home).mkdir()
     whole = dfad("train", *words, cwd=tmp_path / "whole")

@@ -49,7 +49,7 @@ class Feature:
 _LENGTH = "what is padded, repeated or cut off shows the length"
 _EDGE = "the top of the spectrum shows how a clip was stored or made, whoever speaks"
 _CODEC = "a codec leaves holes in the spectrum and smeared onsets"
-_IN_TRAINING, _BELOW = "weakens it, in training only", "weakens it: what was done below stays"
+_IN_TRAINING = "weakens it, in training only"
 
 FEATURES: Mapping[str, Feature] = {
     "duration": Feature(
@@ -82,7 +82,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "clipped": Feature(
         "level", "clipping", "share of samples at full scale", " %", "clipped more",
-        "clipping spreads sound over the whole band", "", "no option removes clipping: leave such clips out", 3,
+        "clipping spreads sound over the whole band", "augment.clipping.p=1", _IN_TRAINING, 3,
     ),
     "zeros": Feature(
         "level", "exact zeros", "share of zeros between the first and the last other sample", " %",
@@ -124,7 +124,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "bits": Feature(
         "container", "bits per sample", "bits per sample in the file", " bits", "stored with more bits",
-        "coarser steps are noise in the pauses", "augment.noise.p=1", _IN_TRAINING, 0,
+        "coarser steps are noise in the pauses", "augment.requantise.p=1", _IN_TRAINING, 0,
     ),
     "channels": Feature(
         "container", "channels", "channels of the file", "", "stored in more channels",
@@ -132,17 +132,17 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "lossy": Feature(
         "container", "lossy", "1 if a lossy codec stored it", "", "stored lossily more often",
-        _CODEC, "frontend.f_max={f_max:g}", _BELOW, 0,
+        _CODEC, "augment.codec.p=1", _IN_TRAINING, 0,
     ),
     "bytes_per_s": Feature(
         "container", "bytes per second", "bytes per second of samples, or of a lossy file", "",
         "stored in more bytes per second",
-        "the lower the bit rate, the more a codec leaves out", "frontend.f_max={f_max:g}", _BELOW, 0,
+        "the lower the bit rate, the more a codec leaves out", "augment.codec.p=1", _IN_TRAINING, 0,
     ),
     "format": Feature(
         "container", "format", "container and encoding", "", "stored so more often",
         "each program that writes files has its own rounding, dither and codec",
-        "frontend.f_max={f_max:g}", _BELOW, 0,
+        "augment.codec.p=1", _IN_TRAINING, 0,
     ),
     "name": Feature(
         "container", "name", "words in the file's name", "", "named so more often",

@@ -170,7 +170,7 @@ GROUPS: Mapping[str, Group] = {
         words=lambda to: f"begins with speech and has the same {to.speech_s:.2f} s of it",
         takes="speech beyond that",
         gives_back=False,
-        remedy=lambda to, frontend: "augment.crop=random augment.shift.p=1",
+        remedy=lambda to, frontend: "augment.crop=random augment.shift.p=1 augment.silence.p=1",
     ),
     "level": Group(
         noun="the level",

@@ -6,11 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from dfad.audio import SUFFIXES, Limits, load, probe
+from dfad.augment.base import Sometimes
 from dfad.errors import DataError
+from dfad.knobs import Later
 
 _ANY_LENGTH = Limits(min_duration_s=0.0)  # a room response may be short
 _LOOK = 4096  # bytes
@@ -69,6 +73,37 @@ class Folder:
         if not (found := _listed(self.path)):
             raise DataError(f"{self.option}={self.path}: no audio files in it; known are {', '.join(sorted(SUFFIXES))}")
         return found
+
+
+class FolderUser(Sometimes):
+    """An augmentation that may be given a folder."""
+
+    folder: Annotated[Path | None, Later] = Field(
+        None, description="of audio files: noises for the kind folder, or measured room responses instead"
+    )
+
+    @property
+    def key(self) -> str:
+        """Of the effect in the options; begins the names of its draws."""
+        return type(self).__name__.lower()
+
+    @property
+    def files(self) -> Folder:
+        """The folder, where there is one."""
+        assert self.folder is not None
+        return Folder(self.folder, f"augment.{self.key}.folder")
+
+    def require(self, at: str) -> None:
+        """Refuse a folder without audio files."""
+        if self.folder is not None:
+            self.files.check()
+
+    def identity(self) -> dict[str, Any]:
+        """What can change a run's numbers: of a folder its content, not its path."""
+        values = super().identity()
+        if self.folder is not None:
+            values["folder"] = self.files.fingerprint()
+        return values
 
 
 @lru_cache(maxsize=8)

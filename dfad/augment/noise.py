@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -11,8 +10,8 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from dfad.audio import fit
-from dfad.augment.base import Drawn, Scene, Sometimes
-from dfad.augment.folders import Folder
+from dfad.augment.base import Drawn, Scene
+from dfad.augment.folders import FolderUser
 from dfad.draws import Draws
 from dfad.effects.level import within_full_scale
 from dfad.effects.noise import add_noise, babble, coloured
@@ -22,7 +21,7 @@ EXPONENTS = {"white": 0.0, "pink": 1.0, "brown": 2.0}  # power falls with freque
 Kind = Literal["white", "pink", "brown", "babble", "folder"]
 
 
-class Noise(Sometimes):
+class Noise(FolderUser):
     """Noise at a random signal-to-noise ratio: white, of another kind, or one of several."""
 
     low_db: float = Field(20.0, description="lowest signal-to-noise ratio, dB")
@@ -33,7 +32,6 @@ class Noise(Sometimes):
     talkers: Annotated[int, Later] = Field(
         5, ge=1, le=32, description="voices in babble: other training clips, all of them bona fide"
     )
-    folder: Annotated[Path | None, Later] = Field(None, description="of noises, for the kind folder; any audio files")
 
     @model_validator(mode="after")
     def _folder_is_used(self) -> Self:
@@ -45,18 +43,6 @@ class Noise(Sometimes):
     def reads_files(self) -> bool:
         """Whether there is a kind that other clips or files are decoded for."""
         return not set(self.kinds) <= set(EXPONENTS)
-
-    def require(self, at: str) -> None:
-        """Refuse a folder without noises."""
-        if self.folder is not None:
-            Folder(self.folder, f"{at}.folder").check()
-
-    def identity(self) -> dict[str, Any]:
-        """What can change a run's numbers: of a folder its content, not its path."""
-        values = super().identity()
-        if self.folder is not None:
-            values["folder"] = Folder(self.folder, "augment.noise.folder").fingerprint()
-        return values
 
     def draw(self, draws: Draws, samples: int, sample_rate: int) -> dict[str, Tensor]:
         """Draw `snr_db`, `kind`, and what is decoded: which clips or file, and from where."""
@@ -86,8 +72,6 @@ class Noise(Sometimes):
                 voices = [fit(scene.voice(*each), samples) for each in zip(which, where, strict=True)]
                 noise[row] = babble(torch.from_numpy(np.stack(voices))[None])[0]
             elif self.kinds[kind] == "folder":
-                assert self.folder is not None
-                files = Folder(self.folder, "augment.noise.folder")
-                found = files.load(which[0], scene.sample_rate, samples / scene.sample_rate, where[0])
+                found = self.files.load(which[0], scene.sample_rate, samples / scene.sample_rate, where[0])
                 noise[row] = torch.from_numpy(fit(found, samples))
         return noise

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from dfad.augment.base import Drawn, Scene, Sometimes, upper_cut
-from dfad.augment.folders import Folder
+from dfad.augment.base import Drawn, Scene, upper_cut
+from dfad.augment.folders import FolderUser
 from dfad.draws import Draws
 from dfad.effects.level import within_full_scale
 from dfad.effects.noise import coloured
@@ -20,55 +17,36 @@ from dfad.effects.rooms import convolve, from_direct, response
 RESPONSE_S = 4.0  # of a file; what comes later is not heard
 
 
-class InRoom(Sometimes):
+class InRoom(FolderUser):
     """What both have: a room, synthetic unless a folder of responses is given."""
 
     low_rt60_s: float = Field(0.1, gt=0, le=5, description="shortest reverberation time, s")
     high_rt60_s: float = Field(0.8, gt=0, le=5, description="longest reverberation time, s")
     low_drr_db: float = Field(-3.0, description="least direct sound against the reverberation, dB")
     high_drr_db: float = Field(15.0, description="most direct sound against the reverberation, dB")
-    folder: Path | None = Field(None, description="of measured room responses, any audio files, instead")
 
     @property
     def reads_files(self) -> bool:
         """Whether responses are read from a folder."""
         return self.folder is not None
 
-    def require(self, at: str) -> None:
-        """Refuse a folder without responses."""
-        if self.folder is not None:
-            Folder(self.folder, f"{at}.folder").check()
-
-    def identity(self) -> dict[str, Any]:
-        """What can change a run's numbers: of a folder its content, not its path."""
-        values = super().identity()
-        if self.folder is not None:
-            values["folder"] = Folder(self.folder, f"augment.{self._name}.folder").fingerprint()
-        return values
-
-    @property
-    def _name(self) -> str:
-        """Of the effect, before the names of its draws."""
-        return type(self).__name__.lower()
-
     def draw(self, draws: Draws, samples: int, sample_rate: int) -> dict[str, Tensor]:
         """Draw `rt60_s` and `drr_db`; or `which` response."""
         if self.folder is not None:
-            return {"which": draws.uniform(f"{self._name}.which")}
+            return {"which": draws.uniform(f"{self.key}.which")}
         return {
-            "rt60_s": self._between(draws, f"{self._name}.rt60_s", "rt60_s"),
-            "drr_db": self._between(draws, f"{self._name}.drr_db", "drr_db"),
+            "rt60_s": self._between(draws, f"{self.key}.rt60_s", "rt60_s"),
+            "drr_db": self._between(draws, f"{self.key}.drr_db", "drr_db"),
         }
 
     def _response(self, x: Tensor, drawn: Drawn, draws: Draws, scene: Scene) -> Tensor:
         """The response of every clip's room. Shape: (batch, taps)."""
         if self.folder is None:
             taps = min(x.shape[-1], round(self.high_rt60_s * scene.sample_rate))
-            tail = draws.normal(f"{self._name}.tail", taps)
+            tail = draws.normal(f"{self.key}.tail", taps)
             return response(tail, scene.sample_rate, drawn["rt60_s"], drawn["drr_db"])
-        files = Folder(self.folder, f"augment.{self._name}.folder")
         found = [
-            torch.from_numpy(files.load(which, scene.sample_rate, RESPONSE_S)) for which in drawn["which"].tolist()
+            torch.from_numpy(self.files.load(which, scene.sample_rate, RESPONSE_S)) for which in drawn["which"].tolist()
         ]
         return from_direct(torch.nn.utils.rnn.pad_sequence(found, batch_first=True))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -37,11 +38,12 @@ def show(words: list[str]) -> None:
         raise ConfigError(f"no group {words[0]!r}; {did_you_mean(words[0], _groups(tables))}")
     console = Console(width=None if sys.stdout.isatty() else 160)
     for name in chosen:
-        table = Table(title=name or "top level", title_justify="left", box=None)
-        table.add_column("option", min_width=max(len(row[0]) for row in tables[name]))  # a name cut short is no name
+        about, rows = tables[name]
+        table = Table(title=escape(f"{name or 'top level'}: {about}"), title_justify="left", box=None)
+        table.add_column("option", min_width=max(len(row[0]) for row in rows))  # a name cut short is no name
         for heading in ("default", "takes", "meaning"):
             table.add_column(heading, overflow="fold")
-        for row in tables[name]:
+        for row in rows:
             table.add_row(*map(escape, row))
         console.print(table, "")
 
@@ -50,8 +52,8 @@ def _groups(tables: Mapping[str, Any]) -> list[str]:
     return sorted({name.split("=")[0].split(".")[0] for name in tables if name})
 
 
-def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """The options of a class, then those of the classes inside it."""
+def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, tuple[str, list[tuple[str, ...]]]]]:
+    """What a class is and its options, then those of the classes inside it."""
     properties = knobs.model_json_schema()["properties"]
     rows: list[tuple[str, ...]] = []
     inner: list[tuple[str, type[Knobs]]] = []
@@ -67,7 +69,7 @@ def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, list[tuple[str, 
             default = "" if field.is_required() else _yaml(field.get_default(call_default_factory=True))
             rows.append((key, default, _takes(properties[name]), field.description or ""))
     if rows:
-        yield at, rows
+        yield at, ((inspect.getdoc(knobs) or "").splitlines()[0], rows)
     for key, kind in inner:
         yield from _tables(key, kind)
 

@@ -27,29 +27,36 @@ def g722(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
 
 
 def _through(name: str, wave: np.ndarray, rate: int, kbps: float, delay: int) -> np.ndarray:
+    packets, extradata = _encode(name, np.pad(wave, (0, delay)), rate, kbps)
+    return _decode(name, packets, extradata, rate)[delay:]
+
+
+def _encode(name: str, wave: np.ndarray, rate: int, kbps: float) -> tuple[list[Any], bytes | None]:
+    """Make packets, and what a decoder must know before the first."""
     import av
 
     encoder: Any = av.CodecContext.create(name, "w")
-    encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", encoder.codec.audio_formats[0].name
+    encoder.sample_rate, encoder.layout, encoder.format = rate, "mono", encoder.codec.audio_formats[0]
     encoder.bit_rate, encoder.thread_count = round(kbps * 1000), 1
     encoder.open()
+    size = encoder.frame_size
+    wave = np.pad(wave, (0, -len(wave) % size + size))  # the decoder keeps some of the last frame
+    if encoder.format.name == "s16":
+        wave = np.rint(32767 * wave).astype(np.int16)
+    packets = []
+    for start in range(0, len(wave), size):
+        frame = av.AudioFrame.from_ndarray(wave[None, start : start + size], encoder.format.name, "mono")
+        frame.sample_rate, frame.pts = rate, start
+        packets += encoder.encode(frame)
+    return [*packets, *encoder.encode(None)], encoder.extradata
+
+
+def _decode(name: str, packets: list[Any], extradata: bytes | None, rate: int) -> np.ndarray:
+    import av
+
     decoder: Any = av.CodecContext.create(name, "r")
     decoder.sample_rate, decoder.layout, decoder.thread_count = rate, "mono", 1
-    decoder.extradata = encoder.extradata
-    size = encoder.frame_size or 320
-    missing = -(len(wave) + delay) % size + size  # the decoder keeps some of the last frame
-    padded = np.pad(wave, (0, delay + missing))
-    if encoder.format.name == "s16":
-        padded = np.rint(32767 * padded).astype(np.int16)
-    parts = []
-    for start in range(0, len(padded), size):
-        frame = av.AudioFrame.from_ndarray(padded[None, start : start + size], encoder.format.name, "mono")
-        frame.sample_rate, frame.pts = rate, start
-        for packet in encoder.encode(frame):
-            parts += [part.to_ndarray()[0] for part in decoder.decode(packet)]
-    for packet in [*encoder.encode(None), None]:
-        parts += [part.to_ndarray()[0] for part in decoder.decode(packet)]
-    found = np.concatenate(parts)
-    if found.dtype == np.int16:
-        found = found.astype(np.float32) / 32768
-    return found[delay:]
+    decoder.extradata = extradata
+    parts = [frame.to_ndarray()[0] for packet in [*packets, None] for frame in decoder.decode(packet)]
+    wave = np.concatenate(parts)
+    return wave / np.float32(32768) if wave.dtype == np.int16 else wave

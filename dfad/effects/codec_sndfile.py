@@ -10,15 +10,17 @@ from io import BytesIO
 
 import numpy as np
 import soundfile
+import soxr
 
-# Of Vorbis' quality, bits per second follow; here what it spends on speech at 16 kHz
-_VORBIS_LEVELS = {32.0: 1.0, 48.0: 0.8, 64.0: 0.5, 96.0: 0.0}
+_VORBIS_LEVELS = {24.0: 1.0, 32.0: 0.9, 48.0: 0.7, 64.0: 0.5}  # kbit/s by the header of a file at 16 kHz
 _OPUS_SLOWEST, _OPUS_FASTEST = 6.0, 256.0  # kbit/s at libsndfile's compression levels 1 and 0
 _MP3_DELAY = 576 + 529  # samples: LAME's, and that of any decoder
 
 
 def mp3(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
-    """MPEG layer III by LAME, at a constant bit rate."""
+    """MPEG layer III by LAME, at a constant bit rate; there is none below 32 kbit/s above 24 kHz."""
+    if kbps < 32 and rate > 24_000:
+        return soxr.resample(mp3(soxr.resample(wave, rate, 24_000), 24_000, kbps), 24_000, rate)
     slowest, fastest = (8.0, 160.0) if rate < 32_000 else (32.0, 320.0)  # what libsndfile's levels 1 and 0 are
     level = min((fastest - kbps) / (fastest - slowest), 0.9999)  # libsndfile 1.2.2 refuses a whole 1
     data = _encode(wave, rate, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT")
@@ -27,7 +29,7 @@ def mp3(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
 
 
 def vorbis(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
-    """Ogg Vorbis, of the quality that spends so much on speech at 16 kHz."""
+    """Ogg Vorbis, of the quality whose nominal bit rate this is at 16 kHz; speech takes up to a third less."""
     return _decode(_encode(wave, rate, "OGG", "VORBIS", compression_level=_VORBIS_LEVELS[kbps]))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 
 from dfad.effects import codec_ffmpeg, codec_sndfile
-from dfad.errors import ConfigError, DfadError, did_you_mean
+from dfad.errors import AudioError, ConfigError, did_you_mean
 
 _TAIL_S = 0.1  # of silence after the clip, so that all of it leaves the codec
 
@@ -62,7 +62,7 @@ _AMR = (4.75, 5.15, 5.9, 6.7, 7.4, 7.95, 10.2, 12.2)
 CODECS: Mapping[str, Codec] = MappingProxyType(
     {
         "mp3": Codec(codec_sndfile.mp3, "soundfile", _MPEG, {16: 5600, 32: 7300, 64: 7300, 128: 7300}, 64),
-        "vorbis": Codec(codec_sndfile.vorbis, "soundfile", _VORBIS, {32: 7600, 48: 8000, 64: 8000, 96: 8000}, 64),
+        "vorbis": Codec(codec_sndfile.vorbis, "soundfile", _VORBIS, {24: 7600, 32: 8000, 48: 8000, 64: 8000}, 64),
         "opus": Codec(codec_sndfile.opus, "soundfile", _OPUS, {6: 4300, 12: 8000, 24: 8000}, 24),
         "gsm": Codec(codec_sndfile.gsm, "soundfile", _TELEPHONE, {13: 4000}, 13),
         "mu-law": Codec(codec_sndfile.mu_law, "soundfile", _TELEPHONE, {64: 4000}, 64),
@@ -84,11 +84,11 @@ def recode(wave: np.ndarray, sample_rate: int, codec: str, kbps: float | None = 
         kbps: kbit/s, one of the codec's; its usual one unless told.
 
     Shape:
-        (samples,) float32 -> (samples,) float32 in [-1, 1], in step with what came
+        (samples,) float32 -> (samples,) float32 in [-1, 1], in step with what came to within 0.1 ms
 
     Raises:
-        ConfigError: for a codec or a bit rate that there is not.
-        DfadError: where the codec's library is not installed.
+        ConfigError: for a codec or a bit rate that there is not, or whose library is not installed.
+        AudioError: for NaN or infinite samples.
     """
     if codec not in CODECS:
         raise ConfigError(f"codec {codec!r} is not known; {did_you_mean(codec, CODECS)}")
@@ -99,9 +99,11 @@ def recode(wave: np.ndarray, sample_rate: int, codec: str, kbps: float | None = 
             f"{codec} at {kbps:g} kbit/s is not known; choose from: {', '.join(f'{k:g}' for k in this.kbps)}"
         )
     if not this.available:
-        raise DfadError(f"codec {codec} needs PyAV, which is not installed: pip install 'dfad[formats]'")
+        raise ConfigError(f"codec {codec} needs a package: pip install 'dfad[formats]'")
+    if not np.isfinite(wave).all():  # LAME would abort the process
+        raise AudioError(f"codec {codec} was given NaN or infinite samples")
     rate = this.rate(sample_rate)
     padded = np.pad(np.clip(wave, -1, 1).astype(np.float32), (0, round(_TAIL_S * sample_rate)))
-    there = this.through(soxr.resample(padded, sample_rate, rate, quality="HQ"), rate, float(kbps))
-    back = soxr.resample(there, rate, sample_rate, quality="HQ")
+    there = this.through(soxr.resample(padded, sample_rate, rate), rate, float(kbps))
+    back = soxr.resample(there, rate, sample_rate)
     return np.clip(back[: len(wave)], -1, 1)

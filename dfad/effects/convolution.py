@@ -10,7 +10,7 @@ from torch.nn import functional as F
 def convolve(signals: Tensor, filters: Tensor, ahead: int = 0) -> Tensor:
     """Convolve signals with filters and add them up, length kept (overlap-save: Stockham, 1966).
 
-    Blocks of eight times the filter's length stay in a processor's cache and cost a quarter of one long transform.
+    Blocks of a few times the filter's length stay in a processor's cache; one transform serves where it is shorter.
 
     Args:
         signals: to add up after they are filtered, silence before and after them.
@@ -21,7 +21,7 @@ def convolve(signals: Tensor, filters: Tensor, ahead: int = 0) -> Tensor:
         signals: (batch, signals, samples); filters: (batch, signals, taps) -> (batch, samples)
     """
     samples, taps = signals.shape[-1], filters.shape[-1]
-    size = min(next_fast_len(samples + taps - 1, real=True), 1 << (8 * taps - 1).bit_length())
+    size = min(next_fast_len(samples + taps - 1, real=True), max(4096, 1 << (2 * taps).bit_length()))
     hop = size - taps + 1
     blocks = -(-samples // hop)
     padded = F.pad(signals, (taps - 1 - ahead, blocks * hop - samples + ahead))

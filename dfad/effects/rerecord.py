@@ -29,7 +29,7 @@ def rerecord(
     resonance_hz: Tensor | None = None,
     resonance_db: Tensor | None = None,
 ) -> Tensor:
-    """Play and record again: loudspeaker and microphone, room, noise, compression; the clip's mean power is kept.
+    """Play and record again: loudspeaker and microphone, room, noise, compression; power is kept as by `transducer`.
 
     Args:
         wave: clips.
@@ -49,13 +49,14 @@ def rerecord(
     if resonance_hz is None or resonance_db is None:
         resonance_hz, resonance_db = torch.full_like(low_hz, 1000.0), torch.zeros_like(low_hz)
     played = transducer(wave, sample_rate, low_hz, high_hz, resonance_hz, resonance_db)
-    return with_power_of(wave, compress(add_noise(rooms.convolve(played, response), noise, snr_db), sample_rate, ratio))
+    recorded = compress(add_noise(rooms.convolve(played, response), noise, snr_db), sample_rate, ratio)
+    return with_power_of(played, recorded)
 
 
 def transducer(
     wave: Tensor, sample_rate: int, low_hz: Tensor, high_hz: Tensor, resonance_hz: Tensor, resonance_db: Tensor
 ) -> Tensor:
-    """Filter as a small loudspeaker and a microphone do together; the clip's mean power is kept.
+    """Filter as a small loudspeaker and a microphone do together; the clip's mean power, less an offset's, is kept.
 
     A closed box falls by 12 dB per octave below `low_hz` (Small, 1972), a second-order low-pass above `high_hz`; both
     are 3 dB down there (Butterworth). Their resonance is a bell of Q = 2. All have minimum phase, but for the delay of

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dfad.effects import convolution
 
-DIRECT_S = 0.0025  # what comes within 2.5 ms counts as the direct sound (ISO 3382; ACE challenge, Eaton et al. 2016)
+DIRECT_S = 0.0025  # what comes within 2.5 ms counts as direct sound: no reflection is as early
 _TINY = 1e-20  # power; 200 dB below full scale
 
 
@@ -68,8 +68,8 @@ def with_power_of(wave: Tensor, changed: Tensor) -> Tensor:
     Shape:
         wave, changed: (batch, samples) -> (batch, samples)
     """
-    before, after = (x.square().mean(-1, keepdim=True) + _TINY for x in (wave, changed))
-    return changed * (before / after).sqrt()
+    before, after = ((x.square().mean(-1, keepdim=True) + _TINY).sqrt() for x in (wave, changed))
+    return changed * (before / after)
 
 
 def rt60(response: Tensor, sample_rate: int) -> Tensor:

@@ -62,7 +62,8 @@ def speed(wave: Tensor, factor: Tensor) -> Tensor:
     """Play faster or slower: pitch and tempo change together, as with a tape.
 
     A slower clip is cut at its end, a faster one repeated from its start. Sounds that would pass half the sample
-    rate are filtered out as by `resampling.through`.
+    rate are filtered out as by `resampling.through`; a slower clip has nothing above `factor` times half the rate, as
+    there was nothing to be slowed down. What interpolation adds to a tone is 60 dB below it, 80 dB up to 4 kHz of 8.
 
     Args:
         wave: clips.
@@ -73,24 +74,22 @@ def speed(wave: Tensor, factor: Tensor) -> Tensor:
     """
     samples = wave.shape[-1]
     size = padded_size(samples, _EDGE)
-    spectrum = torch.fft.rfft(wave, size)
+    spectrum = torch.fft.rfft(F.pad(wave, (1, 0)), size)  # a zero ahead: the first sample has a left neighbour
     kept = torch.where(factor[:, None] > 1, anti_aliasing(bin_hertz(size, 2, wave), 2.0 / factor), 1.0)
     fine = torch.fft.irfft(spectrum * (kept * _FINER).to(wave.dtype), _FINER * size)
     factor = factor[:, None].double()
     length = ((samples - 1) / factor).floor().long() + 1
-    position = (_places(wave) % length) * (factor * _FINER)
+    position = (_places(wave) % length) * (factor * _FINER) + (_FINER - 1)
     whole = position.floor()
     return torch.where(factor == 1, wave, _between(fine, whole.long(), (position - whole).to(wave.dtype)))
 
 
 def _between(fine: Tensor, place: Tensor, part: Tensor) -> Tensor:
-    """Interpolate `part` of a sample after every place, by the cubic through the four samples around it (Lagrange)."""
-    around = torch.cat([fine[:, -1:], fine], -1)
-    left, here, right, next_right = (around[:, one:].gather(-1, place) for one in range(4))
-    cubic = (next_right - left) / 6.0 + (here - right) / 2.0
-    square = (left + right) / 2.0 - here
-    slope = right - left / 3.0 - here / 2.0 - next_right / 6.0
-    return ((cubic * part + square) * part + slope) * part + here
+    """Interpolate `part` of a sample after `place + 1`, by the cubic through the four from `place` on (Lagrange)."""
+    left, here, right, next_right = (fine[:, one:].gather(-1, place) for one in range(4))
+    outer, inner = part * (part - 1.0) / 6.0, (part + 1.0) * (part - 2.0) / 2.0
+    far = next_right * (part + 1.0) - left * (part - 2.0)
+    return outer * far + inner * (here * (part - 1.0) - right * part)
 
 
 def _places(wave: Tensor) -> Tensor:
