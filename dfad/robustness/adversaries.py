@@ -34,7 +34,7 @@ class Knowledge:
 
     Attributes:
         victim: the detector under attack.
-        known: clips of the same corpus; for those that need `clips`.
+        known: clips of the same corpus, on the victim's device; for those that need `clips`.
         surrogate: another detector; for those that need a `surrogate`.
     """
 

@@ -35,7 +35,7 @@ def query_attack(victim: Victim, targets: Targets, epsilon: float, queries: int)
     """
     clean, push, draws = targets.clean, targets.push, targets.draws
     budget = linf(clean, epsilon)
-    best, change = clean, torch.zeros_like(clean)
+    best, change = clean.clone(), torch.zeros_like(clean)
     score = victim.query(clean)
     highest, asked = push * score, torch.ones(len(clean), dtype=torch.int64, device=clean.device)
     active = (~targets.crossed(score)).nonzero()[:, 0]
@@ -48,7 +48,6 @@ def query_attack(victim: Victim, targets: Targets, epsilon: float, queries: int)
         asked[active] += 1
         better = push[active] * score > highest[active]
         rows = active[better]
-        best, change, highest = best.clone(), change.clone(), highest.clone()
         best[rows], change[rows], highest[rows] = wave[better], tried[better], (push[active] * score)[better]
         crossed = (score >= targets.threshold) != (targets.label[active] == 1)
         active = active[~(crossed & better)]
