@@ -75,9 +75,9 @@ def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> l
     labels = manifest.labels[rows]
     unit = unit_of(ScoreTable(manifest.only(rows).frame.assign(score=0.0)))
     lines = [
-        f"{len(rows)} test clips, {len(names) - 1} conditions of {len(set(kinds)) - 1} kinds of laundering. EER, %: the "
-        f"mean over seeds ± their deviation, with 95 % intervals over {unit.count} values of {unit.name}; laundered: the "
-        "mean over strengths, then over kinds.",
+        f"{len(rows)} test clips, {len(names) - 1} conditions of {len(set(kinds)) - 1} kinds of laundering. "
+        "EER, %: the mean over seeds ± their deviation, with 95 % intervals over "
+        f"{unit.count} values of {unit.name}; laundered: the mean over strengths, then over kinds.",
         "",
         "| `augment=` | seeds | clean | laundered | worst kinds |",
         "|---|---|---|---|---|",
