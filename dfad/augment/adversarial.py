@@ -20,7 +20,9 @@ class Adversarial(Knobs):
     p: float = Field(0.5, gt=0, le=1, description="probability per clip")
     norm: Literal["linf", "l2"] = Field("linf", description="what epsilon bounds: every sample, or their whole length")
     epsilon: float = Field(0.001, gt=0, le=1, description="largest change in the end, of full scale 1")
-    steps: int = Field(5, ge=1, le=100, description="of PGD; each costs about as much as a training step")
+    steps: int = Field(
+        5, ge=1, le=100, description="of PGD; each costs the attacked clips about what a training step does"
+    )
     ramp: float = Field(0.5, ge=0, le=1, description="share of the epochs over which epsilon grows to its end")
 
     def strength(self, epoch: int, epochs: int) -> float:
