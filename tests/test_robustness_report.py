@@ -64,9 +64,9 @@ def test_rows_of_perturbations() -> None:
     assert [row[0] for row in rows.mean_rows(RESULTS)] == [
         "clips as they are",
         "laundering: 2 at 3 strengths",
-        "… training had the like: 1 at 1 strengths",
+        "… training had the like: 1 at 1 strength",
         "… training had not: 1 at 2 strengths",
-        "attacks: 1 at 1 strengths",
+        "attacks: 1 at 1 strength",
     ]
     assert {len(row) for row in rows.mean_rows(RESULTS)} == {len(rows.MEANS)}
     assert rows.check_lines(RESULTS) == ["holds: PGD turns 3 clips, FGSM 2"]

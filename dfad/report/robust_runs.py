@@ -20,6 +20,12 @@ from dfad.report.tables import Rows, shown, shown_interval
 Suites = Mapping[str, Mapping[str, Any]]  # what each robustness.json holds, by the name of the run
 METRICS = (*TITLES, "eer_added")
 CLEAN = "as they are"
+MEANS = {
+    "laundering": "mean, laundering",
+    "laundering/seen": "mean, training had like",
+    "laundering/unseen": "mean, training had not",
+    "adversarial": "mean, attacks",
+}
 OVER = {"laundering": ("eer", "EER"), "adversarial": ("fake_to_real", "fakes that pass among those that were caught")}
 RUNS = ("", "as they are", "laundered", "95 % interval", "added", "times", "attacked")
 
@@ -64,7 +70,7 @@ def grid(suites: Suites, metric: str) -> tuple[list[str], list[list[float]], lis
         for about, part in _parts(results):
             key = about["key"]
             kind = key.removeprefix("mean/")
-            lines.setdefault(key, titles.get(key, CLEAN if key == "clean" else f"mean, {KINDS.get(kind, kind)}"))
+            lines.setdefault(key, titles.get(key, CLEAN if key == "clean" else MEANS.get(kind, kind)))
             value = number(part.get(metric))
             cells[key, name] = (nan if value is None else value, bool(about["seen"]))
     order = [key for key in lines if not key.startswith("mean/") and key != "clean"]

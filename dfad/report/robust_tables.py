@@ -128,7 +128,7 @@ def mean_rows(results: Mapping[str, Any]) -> Rows:
         times = number(means["eer_times"])
         rows.append(
             (
-                f"{KINDS[kind]}: {means['perturbations']} at {means['conditions']} strengths",
+                f"{KINDS[kind]}: {means['perturbations']} at {_count(means['conditions'])}",
                 *_eer(means),
                 points(number(means["eer_added"]), 0.0),
                 "" if times is None else f"{times:.2f}",
@@ -182,6 +182,10 @@ def _eer(part: Mapping[str, Any]) -> tuple[str, str]:
 
 def _rates(part: Mapping[str, Any], *names: str) -> list[str]:
     return [shown("eer", number(part[name])) for name in names]  # all are shares of clips
+
+
+def _count(number: int) -> str:
+    return f"{number} strength" + ("s" if number > 1 else "")
 
 
 def _percents(part: Mapping[str, Any], *names: str) -> list[str]:
