@@ -25,7 +25,7 @@ from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, CNNDetector, Detector, class_weights
 from dfad.training.metrics_mixin import MetricsMixin
-from dfad.training.scoring import score
+from dfad.training.scoring import Scoring
 from dfad.training.trainer import make_trainer
 
 CPU = DeviceKnobs(accelerator="cpu")
@@ -68,9 +68,8 @@ def test_scorer_equals_data_module_and_detector(trained: Path, manifest_csv: Pat
 def test_scores_do_not_depend_on_the_batch(batch_size: int, trained: Path, manifest_csv: Path) -> None:
     manifest = Manifest.read(manifest_csv)
     data = ManifestKnobs(path=manifest_csv, batch_size=batch_size)
-    table = score(
-        Checkpoint.read(trained / "checkpoints" / "best.ckpt"), manifest, manifest.rows("test"), data, CPU, trained
-    )
+    best = Checkpoint.read(trained / "checkpoints" / "best.ckpt")
+    table = Scoring(best, manifest, manifest.rows("test"), data, CPU, trained)()
     expected = ScoreTable.read(trained / "scores" / "test.csv")
     assert table.frame["id"].tolist() == expected.frame["id"].tolist()
     np.testing.assert_allclose(table.scores, expected.scores, atol=1e-5)

@@ -28,7 +28,7 @@ from dfad.training.hardening import Hardening
 from dfad.training.judging import judge, judged_with, stored_tables, write_tables
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
-from dfad.training.scoring import SILENT, Screen, score, usable_clips
+from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
 from dfad.training.shares import cells_of, copies_by_part, drawn_by_class, drawn_by_part, parts_of
 from dfad.training.together import together
 from dfad.training.tracking import Curves, EpochLines
@@ -217,6 +217,6 @@ def _fit_and_score(
     trainer.fit(detector, datamodule=data, ckpt_path=run.last if run.last.is_file() else None, weights_only=True)
     best = Checkpoint.read(run.best)
     return {
-        split: score(best, manifest, manifest.rows(split), config.data, config.trainer, run.folder, rank)
+        split: Scoring(best, manifest, manifest.rows(split), config.data, config.trainer, run.folder, rank)()
         for split in ("val", "test")
     }

@@ -110,11 +110,11 @@ class Suite:
             deployed: threshold and calibrator.
             augment: what the detector was trained with; None if that is not known.
         """
-        stored = self.place.read_json(JSON)
+        stored = self._read(JSON)
         if conditions := self.knobs.conditions():
             conditions, skipped = self._scored(conditions)
             suite, checks = self.knobs.plain(), self._checks(conditions)
-        elif stored:
+        elif stored and not self.tables.lacking(_of(stored)):
             conditions, skipped = _of(stored), stored["skipped"]
             suite, checks = stored["by"]["suite"], stored["checks"]
         else:
@@ -137,8 +137,16 @@ class Suite:
             worst=options.worst,
             progress=self.screen.watch("judging conditions", "resamples"),
         )
+        (self.place.folder / "report.html").unlink(missing_ok=True)  # it shows others
         self.place.write_json(JSON, results)
         return Robust(results, new=True)
+
+    def _read(self, name: str) -> Any:
+        """What is stored; None where there is nothing, or it is damaged and made anew."""
+        try:
+            return self.place.read_json(name)
+        except ValueError:
+            return None
 
     def _scored(self, conditions: Sequence[Condition]) -> tuple[tuple[Condition, ...], dict[str, str]]:
         """Score those conditions that have no table yet.
@@ -185,7 +193,7 @@ class Suite:
             return []
         about = {**self._shared, "threshold": self.task.threshold, "surrogate": self._surrogate}
         name = f"{FOLDER}/{CHECKS}"
-        stored = self.place.read_json(name)
+        stored = self._read(name)
         if not stored or stored["about"] != about:
             stored = {"about": about, "checks": self.task.check_gradients()}
             self.place.write_json(name, stored)

@@ -103,27 +103,21 @@ def _bad_clips(manifest: Manifest, data: CorpusKnobs, screen: Screen) -> dict[st
     raise DataError("\n".join(lines))
 
 
-def score(
-    checkpoint: Checkpoint,
-    manifest: Manifest,
-    rows: np.ndarray,
-    data: CorpusKnobs,
-    devices: DeviceKnobs,
-    folder: Path,
-    rank: Rank = ALONE,
-) -> ScoreTable:
-    """Score every one of the given clips exactly once; every rank takes its share and gets the whole table.
-
-    On a CPU each process computes in one thread: sums over several are rounded in another way by their number.
-
-    Raises:
-        DataError: if any has no score, or two.
-    """
-    return Scoring(checkpoint, manifest, rows, data, devices, folder, rank)()
-
-
 class Scoring:
-    """A detector that scores the same clips as often as it is called; see `score`."""
+    """Scores every one of some clips exactly once, as often as it is called.
+
+    Every rank takes its share and gets the whole table. On a CPU each process computes in one thread: sums over several
+    are rounded in another way by their number.
+
+    Args:
+        checkpoint: of the detector.
+        manifest: the clips, less those that are skipped.
+        rows: which of them.
+        data: how to load.
+        devices: where.
+        folder: of Lightning, which writes nothing here.
+        rank: of this process.
+    """
 
     def __init__(
         self,
