@@ -25,13 +25,16 @@ def main() -> list[str]:
     keep_freed_memory()  # as every training does
     wave = 0.1 * torch.randn(BATCH, SECONDS * RATE)
     presets = {path.stem: preset(path.read_text()) for path in sorted((CONF / "augment").glob("*.yaml"))}
+    presets = {name: knobs for name, knobs in presets.items() if not (knobs.vocoded or knobs.adversarial)}
     works = {name: augmenting(knobs, wave) for name, knobs in presets.items()}
     step = training_step(wave)
     whole, found = in_turn(step, works)
     lines = [
-        f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
+        f"{BATCH} clips of {SECONDS} s, float32, threads: {torch.get_num_threads()}, median of {ROUNDS} rounds; a "
         f"training step of `cnn` on `logmel` takes {whole:.2f} ms of processor time per clip. Codecs and babble are "
-        "done by loader processes, and so is all that comes before and after them; decoding for babble is not counted.",
+        "done by loader processes, and so is all that comes before and after them; decoding for babble is not counted. "
+        "`vocoded` and `adversarial` are `light` beside what copies (see `bench.vocoders`) and attacks cost; each step "
+        "of an attack costs about as much as a training step on the clips that are attacked.",
         "",
         "| `augment=` | where waveforms are augmented | processor time, ms per clip | share of a step |",
         "|---|---|---|---|",

@@ -27,7 +27,7 @@ def main() -> list[str]:
     step, works = training_step(wave), effects(wave)
     whole, found = in_turn(step, works)
     lines = [
-        f"{BATCH} clips of {SECONDS} s, float32, {torch.get_num_threads()} threads, median of {ROUNDS} rounds; a "
+        f"{BATCH} clips of {SECONDS} s, float32, threads: {torch.get_num_threads()}, median of {ROUNDS} rounds; a "
         f"training step of `cnn` on `logmel` takes {whole:.2f} ms of processor time per clip.",
         "",
         "| effect, on every clip | processor time, ms per clip | share of a step |",

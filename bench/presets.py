@@ -59,18 +59,25 @@ def main(folder: Path) -> list[str]:
 
 
 def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> list[str]:
-    manifest = runs[0].config.data.manifest()
+    if not runs:
+        return ["no runs on the corpus' own split"]
+    manifest = _usable(runs[0])
+    able = [each for each in LAUNDERING.values() if not each.lacking()]
+    names = [CLEAN, *(str(one) for each in able for one in each.conditions)]
+    kinds = [CLEAN, *(each.name for each in able for _ in each.conditions)]
     kept = folder / "presets.npz"  # scores, by run: (conditions, clips)
     stored = dict(np.load(kept)) if kept.is_file() else {}
+    if stored.get("names", np.array([])).tolist() != names:
+        stored = {"names": np.array(names)}
     if lacking := [run.run.folder for run in runs if run.run.folder.name not in stored]:
         under = []
         for name, scores in _scored([load_scorer(path) for path in lacking], manifest):
             print(name, flush=True)
             under.append(scores)
         stored |= dict(zip([path.name for path in lacking], np.stack(under, axis=1), strict=True))
-        np.savez(kept, **stored)
-    names = [CLEAN, *(str(one) for each in LAUNDERING.values() if not each.lacking() for one in each.conditions)]
-    kinds = [CLEAN, *(each.name for each in LAUNDERING.values() if not each.lacking() for _ in each.conditions)]
+        part = kept.with_name("part.npz")
+        np.savez(part, **stored)
+        part.replace(kept)
     rows = manifest.rows("test")
     labels = manifest.labels[rows]
     unit = unit_of(ScoreTable(manifest.only(rows).frame.assign(score=0.0)))
@@ -99,6 +106,11 @@ def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> l
             f"{', '.join(f'{kind} {100 * means[kind].mean():.1f}' for kind in worst)} |"
         )
     return lines
+
+
+def _usable(found: Found) -> Manifest:
+    """The clips that the run could use."""
+    return found.config.data.manifest().without(found.run.read_json("manifest.json")["skipped"])
 
 
 def _said(values: np.ndarray, between: Interval) -> str:
