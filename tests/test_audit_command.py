@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dfad.clips import Manifest
-from dfad.commands import audit as audit_command
+from dfad.commands.words import corpus_of
 from tests.conftest import Called
 from tests.planted import in_spoof, planted
 
@@ -104,7 +104,7 @@ def test_folders_and_corpora_by_name(
     assert code == 0
     assert "dealt at random" in out
     assert "no column speaker, source or page is known" in out
-    knobs = audit_command._corpus("demo", tmp_path / "here")
+    knobs = corpus_of("demo", tmp_path / "here")
     assert (knobs.name, knobs.path) == ("demo", tmp_path / "here")  # type: ignore[attr-defined]
 
 
