@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torchaudio.functional as functional
@@ -16,9 +16,13 @@ import torchaudio.transforms as transforms
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from dfad.knobs import Knobs
+from dfad.knobs import Knobs, Later
 
-_LOG_FLOOR = 1e-6  # power added before the logarithm, as torchaudio does for cepstra; unit RMS has about 10² per bin
+_FLOOR = Field(
+    1e-6,
+    gt=0,
+    description="power added before the logarithm; at level=rms a band has 100 or more, so 1 hides what is 20 dB less",
+)
 _SILENCE = 1e-4  # RMS below which a clip is not amplified any further (−80 dBFS)
 
 
@@ -144,13 +148,14 @@ class LogMelKnobs(_BandKnobs):
 
     name: Literal["logmel"] = "logmel"
     n_mels: int = Field(80, ge=4, le=512, description="mel bands")
+    floor: Annotated[float, Later] = _FLOOR
 
     def transform(self) -> nn.Module:
         """Make (batch, samples) → (batch, mels, frames)."""
         mel = transforms.MelSpectrogram(
             self.sample_rate, **self._stft(), f_min=self.f_min, f_max=self.f_max, n_mels=self.n_mels
         )
-        return nn.Sequential(mel, _Log())
+        return nn.Sequential(mel, _Log(self.floor))
 
     def _bank(self) -> Tensor:
         return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_mels, self.sample_rate)
@@ -160,10 +165,11 @@ class LogSpecKnobs(_StftKnobs):
     """Logarithm of the power at linear frequencies."""
 
     name: Literal["logspec"] = "logspec"
+    floor: Annotated[float, Later] = _FLOOR
 
     def transform(self) -> nn.Module:
         """Make (batch, samples) → (batch, n_fft / 2 + 1, frames)."""
-        return nn.Sequential(transforms.Spectrogram(**self._stft()), _Log())
+        return nn.Sequential(transforms.Spectrogram(**self._stft()), _Log(self.floor))
 
 
 class _CepstralKnobs(_BandKnobs):
@@ -286,5 +292,9 @@ def _mirrored(wave: Tensor, margin: int) -> Tensor:
 class _Log(nn.Module):
     """Natural logarithm above a fixed floor; a floor under the loudest clip would tie a clip to its neighbours."""
 
+    def __init__(self, floor: float) -> None:
+        super().__init__()
+        self.floor = floor
+
     def forward(self, power: Tensor) -> Tensor:
-        return (power + _LOG_FLOOR).log()
+        return (power + self.floor).log()

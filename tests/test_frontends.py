@@ -344,3 +344,17 @@ def test_possible_options_build_and_run(name, options):
         warnings.simplefilter("error")
         found = chosen.build()(noise(samples=chosen.crop_samples))
     assert found.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["logmel", "logspec"])
+def test_a_floor_hides_what_is_soft(name: str) -> None:
+    loud, both = tone(1000), tone(1000) + 10 ** (-40 / 20) * tone(5000)
+    for floor, heard in ((1e-6, True), (1.0, False)):
+        knobs_ = knobs(name, normalise="none", floor=floor).build()
+        change = (knobs_(both) - knobs_(loud)).abs().amax()
+        assert (change > 3) == heard
+
+
+def test_the_usual_floor_is_no_part_of_a_name() -> None:
+    assert "floor" not in knobs("logmel").identity()
+    assert knobs("logmel", floor=1.0).identity()["floor"] == 1.0

@@ -16,6 +16,7 @@ from dfad.audio import fit, load
 from dfad.augment import Adversarial, AugmentKnobs, SpecAugment
 from dfad.clips import Manifest
 from dfad.corpora.table import ManifestKnobs
+from dfad.errors import ConfigError
 from dfad.frontends import LogMelKnobs
 from dfad.networks.cnn import CNNKnobs
 from dfad.robustness.budget import BUDGETS, on_grid
@@ -57,7 +58,7 @@ def network() -> torch.nn.Module:
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_a_share_of_the_clips_is_attacked_within_the_budget_of_the_epoch(norm: str, manifest_csv: Path) -> None:
-    knobs = Adversarial(norm=norm, epsilon=0.004, ramp=1.0, steps=2)
+    knobs = Adversarial(norm=norm, epsilon=0.004, start=0.0, ramp=1.0, steps=2)
     made, victim = module(manifest_csv, knobs), network()
     before = batch(made, range(24))
     after = Hardening(knobs, made, epochs=4)(before, victim, epoch=0)
@@ -75,7 +76,7 @@ def test_a_share_of_the_clips_is_attacked_within_the_budget_of_the_epoch(norm: s
 
 
 def test_the_attack_raises_the_loss(manifest_csv: Path) -> None:
-    knobs = Adversarial(p=1.0, epsilon=0.01, ramp=0.0)
+    knobs = Adversarial(p=1.0, epsilon=0.01, start=0.0, ramp=0.0)
     made, victim = module(manifest_csv, knobs), network()
     before = batch(made, range(16))
     after = Hardening(knobs, made, epochs=4)(before, victim, epoch=0)
@@ -85,7 +86,7 @@ def test_the_attack_raises_the_loss(manifest_csv: Path) -> None:
 
 
 def test_a_clip_is_attacked_alike_in_any_batch_and_otherwise_in_another_epoch(manifest_csv: Path) -> None:
-    knobs = Adversarial(p=1.0, ramp=0.0)
+    knobs = Adversarial(p=1.0, start=0.0, ramp=0.0)
     made, other = module(manifest_csv, knobs), module(manifest_csv, knobs, epoch=1)
     whole = Hardening(knobs, made, 4)(batch(made, range(8)), network(), 0).wave
     some = Hardening(knobs, made, 4)(batch(made, [5, 2]), network(), 0).wave
@@ -101,15 +102,25 @@ def test_a_batch_without_a_clip_to_attack_is_left_alone(manifest_csv: Path) -> N
     assert Hardening(knobs, made, 4)(before, network(), 0) is before
 
 
-def test_the_budget_grows_to_its_end() -> None:
-    knobs = Adversarial(epsilon=0.002, ramp=0.5)
+def test_the_first_epochs_are_clean_and_the_budget_grows_to_its_end() -> None:
+    knobs = Adversarial(epsilon=0.002, start=0.2, ramp=0.7)
     found = [knobs.strength(epoch, 10) for epoch in range(10)]
-    np.testing.assert_allclose(found, 0.002 * np.array([0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1, 1, 1]))
+    np.testing.assert_allclose(found, 0.002 * np.array([0, 0, 0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1]))
     for ramp in np.linspace(0, 1, 21).tolist():
         for epochs in (1, 3, 10):
-            grown = Adversarial(ramp=ramp).grown(epochs)
-            full = [epoch for epoch in range(epochs) if Adversarial(ramp=ramp).strength(epoch, epochs) == 0.001]
-            assert full == list(range(grown, epochs))
+            knobs = Adversarial(start=ramp / 2, ramp=ramp)
+            full = [epoch for epoch in range(epochs) if knobs.strength(epoch, epochs) == 0.001]
+            assert full == list(range(knobs.grown(epochs), epochs))
+    assert [Adversarial(start=0.5, ramp=0.5).strength(epoch, 4) for epoch in range(4)] == [0.0, 0.0, 0.001, 0.001]
+    with pytest.raises(ConfigError, match=r"start=0\.8 is after ramp=0\.7"):
+        Adversarial.read({"start": 0.8, "ramp": 0.7})
+
+
+def test_before_the_first_attack_a_batch_is_left_alone(manifest_csv: Path) -> None:
+    knobs = Adversarial(p=1.0, start=0.5, ramp=0.5)
+    made = module(manifest_csv, knobs)
+    before = batch(made, range(4))
+    assert Hardening(knobs, made, 4)(before, network(), 0) is before
 
 
 def test_runs_without_it_keep_their_names() -> None:
@@ -133,7 +144,9 @@ def configured(manifest_csv: Path, runs: Path, adversarial: dict[str, Any] | Non
 
 
 def test_no_epoch_before_the_full_budget_is_the_best(manifest_csv: Path, tmp_path: Path) -> None:
-    done = train(configured(manifest_csv, tmp_path, {"ramp": 1.0, "steps": 1}, max_epochs=3, patience=1), SILENT)
+    done = train(
+        configured(manifest_csv, tmp_path, {"start": 0.0, "ramp": 1.0, "steps": 1}, max_epochs=3, patience=1), SILENT
+    )
     assert torch.load(done.run.best, weights_only=True)["epoch"] == 2  # and patience waited for it
 
 

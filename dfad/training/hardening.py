@@ -37,13 +37,16 @@ class Hardening:
             network: that is trained.
             epoch: counted from 0.
         """
+        strength = self.knobs.strength(epoch, self.epochs)
+        if not strength:
+            return batch
         draws, device = self.data.draws(batch), batch.wave.device
         rows = (draws.uniform("adversarial?") < self.knobs.p).nonzero()[:, 0]
         if not len(rows):
             return batch
         some, at = draws[rows], rows.to(device)
         wave, label = batch.wave[at], batch.label[at]
-        budget = BUDGETS[self.knobs.norm](on_grid(wave), self.knobs.strength(epoch, self.epochs))
+        budget = BUDGETS[self.knobs.norm](on_grid(wave), strength)
         victim = Victim(self.data.frontend, network)
         wave = pgd(victim, wave, label, budget, some.within("adversarial").to(device), steps=self.knobs.steps)
         assert batch.features is not None
