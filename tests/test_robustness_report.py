@@ -18,6 +18,7 @@ import torch
 import yaml
 
 from dfad.calibrate import Logistic
+from dfad.commands import robustness as robustness_command
 from dfad.commands.robust_sounds import weak_sounds
 from dfad.commands.robustness import main
 from dfad.deployed import FILE, Deployed
@@ -56,20 +57,20 @@ def test_rows_of_perturbations() -> None:
         ("noise", "10 · 0 dB", "33.3 · 50.0", "41.67 %", "+8.3", "66.67 %", "16.67 %"),
         ("mp3 *", "32 kbit/s", "33.3", "33.33 %", "0.0", "33.33 %", "33.33 %"),
     ]
-    assert rows.adversarial_rows(RESULTS) == [("pgd", "0.001", "100", "100", "40", "4")]
+    assert rows.adversarial_rows(RESULTS) == [("pgd", "0.001", "100", "100", "50.0", "40", "4")]
     first, noise, *_ = rows.condition_rows(RESULTS, "laundering")
     assert first[:3] == ("as they are", "", "33.3")
     assert (noise[0], noise[1], noise[7]) == ("noise 10 dB", "10.0", "50.0")
     assert {len(row) for row in rows.condition_rows(RESULTS, "laundering")} == {len(rows.CONDITIONS)}
     assert [row[0] for row in rows.mean_rows(RESULTS)] == [
         "clips as they are",
-        "laundering: 2 at 3 strengths",
-        "… training had the like: 1 at 1 strength",
-        "… training had not: 1 at 2 strengths",
-        "attacks: 1 at 1 strength",
+        "laundering: 3 conditions",
+        "… training had the like: 1 condition",
+        "… training had not: 2 conditions",
+        "attacks: 1 condition",
     ]
     assert {len(row) for row in rows.mean_rows(RESULTS)} == {len(rows.MEANS)}
-    assert rows.check_lines(RESULTS) == ["holds: PGD turns 3 clips, FGSM 2"]
+    assert rows.check_lines(RESULTS) == ["holds: PGD ≥ FGSM (PGD turns 3 clips, FGSM 2)"]
 
 
 def test_curves_go_from_clean_to_the_hardest() -> None:
@@ -87,9 +88,24 @@ def test_sections_say_what_was_found() -> None:
         robustness.Robust(RESULTS, {}), robustness.draw(RESULTS)
     ))  # fmt: skip
     text = render(page)
-    for words in ("41.67 %", "mp3 (augment.codec)", "PGD turns 3 clips", "fakes that pass, attacked", "r1"):
+    for words in (
+        "41.67 %",
+        "mp3 (augment.codec)",
+        "PGD turns 3 clips",
+        "fakes that pass, attacked",
+        "r1",
+        "EER, fakes attacked",
+        "checks for a masked gradient passed",
+        "which clean validation chose",
+    ):
         assert words in text, words
     assert robustness.sections(robustness.Robust(results_of({CLEAN: BY_HAND[CLEAN]}, AT), {}), {}) == []
+
+
+def test_a_threshold_that_was_given_by_hand_is_called_so() -> None:
+    results = results_of(BY_HAND, Deployed(threshold=0.25, rule=0.25), resamples=0)
+    first = robustness.sections(robustness.Robust(results, {}), robustness.draw(results))[0]
+    assert "at the threshold 0.25, given by hand" in first.caption
 
 
 def test_results_without_a_value_can_be_shown() -> None:
@@ -114,6 +130,17 @@ def test_grid_and_long_table() -> None:
     shown = {line: row for line, *row in cells({"a": RESULTS, "b": other}, "eer")}
     assert shown["mp3 32 kbit/s"] == ["33.3*", "–"]
     assert shown["mean, laundering"] == ["37.5", "33.3"]
+    assert {line: row for line, *row in cells({"a": RESULTS}, "eer_fakes")} == {
+        "as they are": ["33.3"],
+        "noise 10 dB": ["–"],
+        "noise 0 dB": ["–"],
+        "mp3 32 kbit/s": ["–"],
+        "pgd 0.001": ["50.0"],
+        "mean, laundering": ["–"],
+        "mean, training had like": ["–"],
+        "mean, training had not": ["–"],
+        "mean, attacks": ["50.0"],
+    }
     frame = long({"a": RESULTS}).set_index("key")
     assert frame.loc["noise@0", "eer"] == 0.5
     assert frame.loc["mean/laundering", "eer"] == pytest.approx(3 / 8)
@@ -272,6 +299,42 @@ def test_suites_that_differ(shown: Shown, tmp_path: Path) -> None:
     assert "not of the same clips (bona fide + spoof: b 3 + 3, large 40 + 40)" in shown("b", "large")[2]
     (tmp_path / "b" / "evals" / "x-00000000" / "robustness.json").write_text("{")
     assert "robustness.json is damaged" in shown("b")[2]
+
+
+def test_suites_are_compared_on_what_they_share(shown: Shown, tmp_path: Path) -> None:
+    write_suite(tmp_path, "late", MEMBERS[1], seed=1)
+    code, out, err = shown("a", "late", "--json", "--names", "first,late")
+    assert code == 0
+    said = " ".join(err.split())
+    assert "these suites have other seeds (first 0, late 1): noises, rooms and starts are others" in said
+    assert "not every suite has noise 0 dB, mp3 32 kbit/s: means are over the 2 conditions that all have" in said
+    found = {(row["run"], row["key"]): row for row in json.loads(out)}
+    assert found["first", "mean/laundering"]["eer"] == found["first", "noise@10"]["eer"]
+    assert ("first", "mean/laundering/seen") not in found  # only mp3 was
+    alone = {(row["run"], row["key"]): row for row in json.loads(shown("a", "--json")[1])}
+    assert alone["a", "mean/laundering"]["eer"] == pytest.approx(3 / 8)
+
+
+def test_as_many_other_clips_are_not_the_same_clips(shown: Shown, tmp_path: Path) -> None:
+    ids = ("r1", "r2", "r4", "s1", "s2", "s3")
+    tables = {one: ScoreTable(found.frame.assign(id=ids)) for one, found in MEMBERS[1].tables.items()}
+    write_suite(tmp_path, "other", Member("other", MEMBERS[1].validation, MEMBERS[1].deployed, tables))
+    assert "these suites are not of the same clips (bona fide + spoof: b 3 + 3, other 3 + 3)" in shown("b", "other")[2]
+
+
+def test_what_is_not_known_of_one_is_not_known_of_the_mean(shown: Shown, tmp_path: Path) -> None:
+    path = tmp_path / "b" / "evals" / "x-00000000" / "robustness.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seen": None}))
+    suites = [robustness_command._suite(tmp_path / name) for name in "ab"]
+    assert robustness_command._average(suites, ["a", "b"])["seen"] is None
+
+
+def test_results_of_another_format_are_refused(shown: Shown, tmp_path: Path) -> None:
+    path = tmp_path / "b" / "evals" / "x-00000000" / "robustness.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 1}))
+    code, _, err = shown("b")
+    assert code == 2
+    assert "is of another dfad; judge it again with python eval.py run=b robustness=laundering" in " ".join(err.split())
 
 
 def test_the_weakest_clips_are_heard_as_they_were_laundered(tmp_path: Path) -> None:

@@ -91,6 +91,8 @@ def test_the_mean_over_strengths_then_over_perturbations() -> None:
     assert value(means["laundering/seen"]["eer"]) == pytest.approx(1 / 3)
     assert value(means["laundering/unseen"]["eer"]) == pytest.approx(noise)
     assert value(means["adversarial"]["fake_to_real"]) == 1
+    assert value(means["adversarial"]["eer_fakes"]) == pytest.approx(1 / 2)
+    assert "eer_fakes" not in means["laundering"]
     assert set(results_of(BY_HAND, AT, resamples=0)["means"]) == {"laundering", "adversarial"}
     assert [one["seen"] for one in results["conditions"]] == [False, False, True, False]
 
@@ -230,5 +232,5 @@ def test_skips_and_masking_are_said() -> None:
     results = results_of(BY_HAND, AT, resamples=0, skipped={"aac": "pip install 'dfad[formats]'"}, checks=checks)
     notes = " | ".join(results["notes"])
     assert "1 left out: aac: pip install 'dfad[formats]'" in notes
-    assert "gradients may be masked, and attacks weaker than they could be (huge ε → 100 %)" in notes
+    assert "1 of 2 checks for a masked gradient failed (huge ε → 100 %): attacks may be weaker" in notes
     assert "≥ FGSM" not in notes

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from dfad.clips import Manifest
 from dfad.deployed import Deployed
+from dfad.errors import ConfigError
 from dfad.robustness.tables import read
 from dfad.scores import ScoreTable
 from dfad.training import evaluation
@@ -111,7 +113,7 @@ def test_another_seed_scores_what_it_changes_again(elsewhere: Path) -> None:
     first = tables(suite(elsewhere))
     said: list[str] = []
     second = tables(suite(elsewhere, Screen(said.append, SILENT.watch, False), robustness={"seed": 1}))
-    assert "8 conditions were scored with other options, and are scored again" in said
+    assert "8 conditions scored with other options: scored again" in said
     assert not np.array_equal(first["noise-white@0"]["score"], second["noise-white@0"]["score"])
     assert np.array_equal(first["gsm"]["score"], second["gsm"]["score"])
 
@@ -163,7 +165,7 @@ def test_a_killed_suite_goes_on_and_scores_no_condition_twice(elsewhere: Path, d
     assert {path.name for path in before} <= set(stored)
     again = dfad("eval", *words, cwd=elsewhere)
     assert again.returncode == 0, again.stderr
-    assert f"{len(stored)} of 14 conditions are scored already" in again.stdout
+    assert f"scored already: {len(stored)} of 14 conditions" in again.stdout
     after = {path.name: path.stat().st_mtime_ns for path in place.glob("robustness/*.csv")}
     assert len(after) == 14
     assert stored.items() <= after.items()
@@ -203,9 +205,14 @@ def test_what_cannot_be_done_is_named_and_the_rest_is_done(elsewhere: Path, monk
     assert any(note.startswith("3 left out") for note in results["notes"])
 
 
-def test_a_surrogate_lends_its_gradients(elsewhere: Path, trained: Path) -> None:
+def test_a_surrogate_lends_its_gradients(elsewhere: Path, trained: Path, tmp_path: Path) -> None:
     options = {"families": ["adversarial"], "only": ["transfer"], "strengths": {"transfer": [0.001]}}
-    results = suite(elsewhere, robustness={**options, "surrogate": str(trained)}).robust
+    with pytest.raises(ConfigError, match="is the detector that is attacked: transfer takes another one"):
+        suite(elsewhere, robustness={**options, "surrogate": str(trained)})
+    content = torch.load(trained / "checkpoints" / "best.ckpt", weights_only=True)
+    content["state_dict"] = {name: 1.01 * weight for name, weight in content["state_dict"].items()}
+    torch.save(content, tmp_path / "other.ckpt")
+    results = suite(elsewhere, robustness={**options, "surrogate": str(tmp_path / "other.ckpt")}).robust
     assert results is not None
     assert [one["key"] for one in results["conditions"]] == ["transfer@0.001"]
     assert any("transfer" in check["name"] for check in results["checks"])

@@ -12,6 +12,7 @@ from rich.table import Table
 from dfad.commands.console import CONSOLE
 from dfad.report import robust_tables, tables
 from dfad.report.board import METRICS, metric_cell
+from dfad.robustness.verdict import verdict
 
 SCREEN_SLICES = 8  # all of them stand in the report and in what programs read
 
@@ -64,6 +65,8 @@ def show_robustness(results: Mapping[str, Any]) -> None:
     show_table(robust_tables.MEANS, robust_tables.mean_rows(results))
     for check in robust_tables.check_lines(results):
         CONSOLE.print(f"masking, {check}", markup=False)
+    if (said := verdict(results["checks"])) and said not in results["notes"]:
+        CONSOLE.print(said, markup=False)
     for note in results["notes"]:
         CONSOLE.print(f"[yellow]note[/] {escape(note)}")
 

@@ -14,17 +14,19 @@ from dfad.commands.guard import guarded, writing
 from dfad.commands.results import show_table
 from dfad.commands.scored import scored
 from dfad.commands.tables import export, note
+from dfad.deployed import Deployed
 from dfad.errors import ConfigError, RunError, did_you_mean
 from dfad.evaluation import EvaluationKnobs
 from dfad.report.board import read_mapping
 from dfad.report.robust_runs import METRICS, RUNS, cells, heat_map, long, run_rows, title, write_page
 from dfad.report.robust_tables import SEEN
 from dfad.robustness.average import Member, averaged
-from dfad.robustness.conditions import CLEAN, Condition
-from dfad.robustness.results import results_of
+from dfad.robustness.conditions import CLEAN, Condition, counted
+from dfad.robustness.results import FAMILIES, FORMAT, results_of
 from dfad.robustness.tables import FOLDER, Tables
 
 JSON = "robustness.json"
+SOME = 5  # conditions that a note names
 SCORE = "python eval.py run={run} robustness=laundering"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -46,6 +48,12 @@ class _Suite:
 
     place: Path
     results: Mapping[str, Any]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """By which what its conditions drew was drawn."""
+        seeds = Tables(self.place / FOLDER).seeds
+        return tuple(sorted({seeds[one["key"]] for one in self.results["conditions"] if one["key"] in seeds}))
 
 
 @app.command()
@@ -78,8 +86,9 @@ def command(
         if path and path.suffix != f".{option}":
             raise ConfigError(f"--{option} {path}: give a name that ends in .{option}")
     suites = [_suite(run) for run in runs]
-    shown = dict(zip(_names(names, suites), (suite.results for suite in suites), strict=True))
-    notes = _notes(shown)
+    named = dict(zip(_names(names, suites), suites, strict=True))
+    notes = _notes(named)
+    shown: dict[str, Mapping[str, Any]] = dict(zip(named, _comparable(suites), strict=True))
     if average:
         mean = _average(suites, list(shown))
         shown[f"mean of {len(suites)}"] = mean
@@ -120,9 +129,12 @@ def _suite(run: Path) -> _Suite:
         raise RunError(f"{run} has suites on several corpora; give one of {', '.join(map(str, found))}")
     path = found[0] / JSON
     try:
-        return _Suite(found[0], read_mapping(path))
+        results = read_mapping(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path} is damaged ({error}); score it again with {SCORE.format(run=run)}") from None
+    if results.get("format") != FORMAT:
+        raise RunError(f"{path} is of another dfad; judge it again with {SCORE.format(run=run)}")
+    return _Suite(found[0], results)
 
 
 def _names(names: str | None, suites: Sequence[_Suite]) -> list[str]:
@@ -144,15 +156,63 @@ def _names(names: str | None, suites: Sequence[_Suite]) -> list[str]:
     return found
 
 
-def _notes(shown: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a reader should know: what each run's suite says, and whether they are of the same clips."""
-    clips = {name: tuple(results["clips"].values()) for name, results in shown.items()}
+def _notes(suites: Mapping[str, _Suite]) -> list[str]:
+    """What a reader should know: what each run's suite says, and in what they differ."""
     found = []
-    if len(set(clips.values())) > 1:
-        each = ", ".join(f"{name} {real} + {fake}" for name, (fake, real) in clips.items())
+    if len({suite.results["digest"] for suite in suites.values()}) > 1:
+        clips = {name: suite.results["clips"] for name, suite in suites.items()}
+        each = ", ".join(f"{name} {of['bona-fide']} + {of['spoof']}" for name, of in clips.items())
         found.append(f"these suites are not of the same clips (bona fide + spoof: {each})")
-    for name, results in shown.items():
-        found += [f"{name}: {text}" for text in results["notes"]]
+    if len({suite.seeds for suite in suites.values()}) > 1:
+        each = ", ".join(f"{name} {' and '.join(map(str, suite.seeds))}" for name, suite in suites.items())
+        found.append(f"these suites have other seeds ({each}): noises, rooms and starts are others")
+    shared = _shared([*suites.values()])
+    titles = {one["key"]: one["title"] for suite in suites.values() for one in suite.results["conditions"]}
+    if more := [title for key, title in titles.items() if key not in shared]:
+        some = ", ".join(more[:SOME]) + (" …" if len(more) > SOME else "")
+        found.append(
+            f"not every suite has {some}: means are over the {counted(len(shared), 'condition')} that all have"
+        )
+    for name, suite in suites.items():
+        found += [f"{name}: {text}" for text in suite.results["notes"]]
+    return found
+
+
+def _shared(suites: Sequence[_Suite]) -> set[str]:
+    """The conditions that all suites have which have any of the kind."""
+    found: set[str] = set()
+    for family in FAMILIES:
+        keys = [{one["key"] for one in suite.results["conditions"] if one["family"] == family} for suite in suites]
+        if there := [each for each in keys if each]:
+            found |= set.intersection(*there)
+    return found
+
+
+def _comparable(suites: Sequence[_Suite]) -> list[dict[str, Any]]:
+    """The results of each, with means over the conditions that all have.
+
+    Raises:
+        RunError: if the tables of a suite are gone.
+    """
+    shared = _shared(suites)
+    found = []
+    for suite in suites:
+        results = dict(suite.results)
+        conditions = [_condition(one) for one in results["conditions"] if one["key"] in shared]
+        if len(conditions) < len(results["conditions"]):
+            tables = Tables(suite.place / FOLDER).read([CLEAN, *conditions])
+            if len(tables) <= len(conditions):
+                raise RunError(f"{suite.place / FOLDER} lacks tables; score them with eval.py robustness=…")
+            judged = scored(suite.place)
+            options = EvaluationKnobs.read(dict(judged.options))
+            results["means"] = results_of(
+                tables,
+                judged.deployed or Deployed(),
+                seen=results["seen"],
+                cluster=options.cluster,
+                resamples=options.resamples,
+            )["means"]
+        found.append(results)
     return found
 
 
@@ -180,13 +240,11 @@ def _average(suites: Sequence[_Suite], names: Sequence[str]) -> dict[str, Any]:
     tables, deployed = averaged(members, options)
     if drawn := [str(one) for one in tables if len(seeds.get(one.key, ())) > 1]:
         raise RunError(f"{', '.join(drawn)}: scored with other seeds, so that the noise was another; choose one seed")
-    seen: dict[str, str] = {}
-    for suite in suites:
-        seen |= suite.results["seen"] or {}
+    had = [suite.results["seen"] for suite in suites]
     return results_of(
         tables,
         deployed,
-        seen=seen,
+        seen=None if None in had else {name: by for one in had for name, by in one.items()},
         cluster=options.cluster,
         resamples=options.resamples,
         worst=options.worst,

@@ -11,6 +11,13 @@ from typing import Any
 import numpy as np
 
 
+def version() -> str:
+    """Of the library that is used."""
+    import av
+
+    return f"libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}"
+
+
 def aac(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
     """AAC, low complexity, by FFmpeg's own encoder."""
     return _through("aac", wave, rate, kbps, delay=1024)

@@ -17,6 +17,11 @@ _OPUS_SLOWEST, _OPUS_FASTEST = 6.0, 256.0  # kbit/s at libsndfile's compression 
 _MP3_DELAY = 576 + 529  # samples: LAME's, and that of any decoder
 
 
+def version() -> str:
+    """Of the library that is used."""
+    return f"libsndfile {soundfile.__libsndfile_version__}"
+
+
 def mp3(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
     """MPEG layer III by LAME, at a constant bit rate; there is none below 32 kbit/s above 24 kHz."""
     if kbps < 32 and rate > 24_000:

@@ -48,6 +48,13 @@ class Codec:
         """Whether its library is installed."""
         return find_spec(self.library) is not None
 
+    @property
+    def version(self) -> str:
+        """Of its library; empty where that is not installed."""
+        if find_spec(self.library) is None:
+            return ""
+        return {"soundfile": codec_sndfile, "av": codec_ffmpeg}[self.library].version()
+
     def rate(self, sample_rate: int) -> int:
         """The rate at which a clip goes through, Hz."""
         return min((rate for rate in self.rates if rate >= sample_rate), default=self.rates[-1])

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dfad.report.tables import Rows, shown, shown_interval
+from dfad.robustness.conditions import counted
+from dfad.robustness.verdict import MARKS
 
 TITLES = {
     "eer": "EER",
@@ -14,9 +16,18 @@ TITLES = {
     "fake_to_real": "fake → real",
     "real_to_fake": "real → fake",
     "cllr": "Cllr",
+    "eer_fakes": "EER, fakes attacked",
 }
 LAUNDERING = ("laundering", "strengths, mildest first", "EER at each, %", "mean", "added", "miss", "false alarm")
-ADVERSARIAL = ("attack", "strengths, mildest first", "fake → real, %", "real → fake, %", "SNR, dB", "queries")
+ADVERSARIAL = (
+    "attack",
+    "strengths, mildest first",
+    "fake → real, %",
+    "real → fake, %",
+    "EER, fakes attacked, %",
+    "SNR, dB",
+    "queries",
+)
 CONDITIONS = (
     "",
     "SNR",
@@ -92,6 +103,7 @@ def adversarial_rows(results: Mapping[str, Any]) -> Rows:
             strengths(members),
             _each(members, "fake_to_real", digits=0),
             _each(members, "real_to_fake", digits=0),
+            _each(members, "eer_fakes"),
             " · ".join(_rounded(one.get("snr_db"), "{:.0f}") for one in members),
             " · ".join(_rounded(one["queries"], "{:,.0f}") for one in members if one.get("queries") is not None),
         )
@@ -128,7 +140,7 @@ def mean_rows(results: Mapping[str, Any]) -> Rows:
         times = number(means["eer_times"])
         rows.append(
             (
-                f"{KINDS[kind]}: {means['perturbations']} at {_count(means['conditions'])}",
+                f"{KINDS[kind]}: {counted(means['conditions'], 'condition')}",
                 *_eer(means),
                 points(number(means["eer_added"]), 0.0),
                 "" if times is None else f"{times:.2f}",
@@ -141,8 +153,7 @@ def mean_rows(results: Mapping[str, Any]) -> Rows:
 
 def check_lines(results: Mapping[str, Any]) -> list[str]:
     """The masking checks in words, a line each."""
-    marks = {True: "holds", False: "FAILS", None: "not known"}
-    return [f"{marks[check['passed']]}: {check['words'] or check['name']}" for check in results["checks"]]
+    return [f"{MARKS[check['passed']]}: {check['name']} ({check['words']})" for check in results["checks"]]
 
 
 def points(value: float | None, base: float | None) -> str:
@@ -172,7 +183,7 @@ def _name(members: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _each(members: Sequence[Mapping[str, Any]], name: str, *, digits: int = 1) -> str:
-    values = [number(one[name]) for one in members]
+    values = [number(one.get(name)) for one in members]
     return " · ".join("n/a" if value is None else f"{100 * value:.{digits}f}" for value in values)
 
 
@@ -182,10 +193,6 @@ def _eer(part: Mapping[str, Any]) -> tuple[str, str]:
 
 def _rates(part: Mapping[str, Any], *names: str) -> list[str]:
     return [shown("eer", number(part[name])) for name in names]  # all are shares of clips
-
-
-def _count(number: int) -> str:
-    return f"{number} strength" + ("s" if number > 1 else "")
 
 
 def _percents(part: Mapping[str, Any], *names: str) -> list[str]:

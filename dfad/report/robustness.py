@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dfad.evaluation.thresholds import parse_rule
 from dfad.report import robust_tables as rows
 from dfad.report.page import Headline, Section, Sound
 from dfad.report.robust_figures import Curve, by_attack, curves, worst_conditions
 from dfad.report.robust_tables import number
 from dfad.report.style import png
 from dfad.report.tables import Rows, shown, shown_interval
+from dfad.robustness.conditions import counted
+from dfad.robustness.verdict import MARKS, verdict
 
 LAUNDERED = (
     "What happens to recordings on their way: noise, rooms, channels, codecs. Each perturbation goes over the same "
@@ -22,7 +25,8 @@ LAUNDERED = (
 ATTACKED = (
     "An adversary who knows the detector, or may ask it, changes each clip within a budget so that it is decided "
     "wrongly. fake → real is the security case: the share of fakes that pass now among those that were caught before. "
-    "The EER is of clips that are all attacked, bona fide ones too."
+    "EER, fakes attacked: of attacked fakes against bona fide clips as they are; every other EER is of clips that are "
+    "all attacked, bona fide ones too."
 )
 LISTED = 8  # weakest clips of each class; robustness.json has more
 CURVES = {
@@ -49,7 +53,7 @@ def headline(results: Mapping[str, Any]) -> list[Headline]:
     found = []
     if means := results["means"].get("laundering"):
         clean = shown("eer", number(results["clean"]["eer"]))
-        hint = f"mean over {means['perturbations']} perturbations; as they are {clean}"
+        hint = f"mean over {counted(means['perturbations'], 'perturbation')}; as they are {clean}"
         found.append(Headline("EER, laundered", *_value(means["eer"], hint)))
     attacks = [one for one in results["conditions"] if one["family"] == "adversarial"]
     known = [one for one in attacks if number(one["fake_to_real"]) is not None]
@@ -130,7 +134,8 @@ def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[
 
 def _caption(results: Mapping[str, Any]) -> str:
     drawn, threshold, clips = results["bootstrap"], results["threshold"], results["clips"]
-    at = "threshold 0" if threshold is None else f"the threshold {threshold:.4g}, which clean validation chose"
+    chosen = "given by hand" if parse_rule(results["rule"])[0] == "number" else "which clean validation chose"
+    at = "threshold 0" if threshold is None else f"the threshold {threshold:.4g}, {chosen}"
     said = f"{clips['bona-fide']:,} bona fide + {clips['spoof']:,} spoof clips. Every decision is at {at}."
     if drawn["resamples"]:
         unit = "clips" if drawn["unit"] == "clip" else f"values of {drawn['unit']}"
@@ -150,18 +155,13 @@ def _seen(results: Mapping[str, Any]) -> str:
 
 
 def _masking(results: Mapping[str, Any]) -> str:
-    failed = sum(check["passed"] is False for check in results["checks"])
-    return (
-        "An attack that finds no gradient fails, whatever the detector is worth. "
-        + (f"{failed} of {len(results['checks'])} checks fail: " if failed else "No check fails. ")
-        + ("success is a lower bound." if failed else "")
-    ).strip()
+    said = verdict(results["checks"])
+    return f"An attack that finds no gradient fails, whatever the detector is worth. {said[0].upper()}{said[1:]}."
 
 
 def _checks(results: Mapping[str, Any]) -> tuple[Sequence[str], Rows]:
-    marks = {True: "holds", False: "fails", None: "not known"}
     return ("check", "", "what was found"), [
-        (check["name"], marks[check["passed"]], check["words"]) for check in results["checks"]
+        (check["name"], MARKS[check["passed"]], check["words"]) for check in results["checks"]
     ]
 
 

@@ -23,6 +23,7 @@ HUGE = 0.5
 QUERIES = 30
 MORE = 4  # times as many steps
 SLACK = 0.02  # by how much of the clips, and of the gain, the attack that should be stronger may stay behind
+NONE_RIGHT = "no clip was right before, so none could be turned"
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class Check:
 
     Attributes:
         name: what should be so.
-        passed: whether it is.
-        verdict: in words, with the numbers.
+        passed: whether it is; None where that cannot be told, as no clip was right before.
+        words: what was found, with the numbers.
     """
 
     name: str
-    passed: bool
-    verdict: str
+    passed: bool | None
+    words: str
 
     def plain(self) -> dict[str, Any]:
         """As it stands in results."""
@@ -119,9 +120,10 @@ def stronger(name: str, one: str, strong: Outcome, other: str, weak: Outcome) ->
     """
     fewer = weak.turned - strong.turned > max(1.0, SLACK * strong.right)  # one clip is chance
     shorter = strong.gain < weak.gain - SLACK * max(abs(strong.gain), abs(weak.gain))
-    passed = not fewer and not shorter
     said = f"{one} turned {strong}; {other} {weak}"
-    return Check(name, passed, said if passed else f"{said}: the gradient does not lead where it should")
+    if fewer or shorter:
+        return Check(name, False, f"{said}: the gradient does not lead where it should")
+    return Check(name, True, said) if strong.right else Check(name, None, f"{said}: {NONE_RIGHT}")
 
 
 def _flows(clean: Tensor, gradient: Tensor) -> Check:
@@ -130,20 +132,14 @@ def _flows(clean: Tensor, gradient: Tensor) -> Check:
     reached = gradient[heard].abs().amax(-1) > 0
     count, of = int(reached.sum()), int(heard.sum())
     said = f"the score of {count} of {of} clips has a gradient"
-    verdict = said if count == of else f"{said}: something between waveform and score is flat or stops it"
-    return Check("the gradient reaches the waveform", count == of, verdict)
+    words = said if count == of else f"{said}: something between waveform and score is flat or stops it"
+    return Check("the gradient reaches the waveform", count == of if of else None, words)
 
 
 def _all_fall(outcome: Outcome) -> Check:
-    passed = outcome.turned == outcome.right
+    name = "a huge change turns every clip"
     said = f"at ε = {HUGE}, which drowns the clip, PGD turned {outcome.turned} of {outcome.right} clips"
-    return Check("a huge change turns every clip", passed, said if passed else f"{said}: no gradient leads there")
-
-
-def verdict(checks: tuple[Check, ...]) -> str:
-    """All checks in a sentence."""
-    failed = [check for check in checks if not check.passed]
-    if not failed:
-        return f"all {len(checks)} checks for a masked gradient passed: white-box results measure robustness"
-    reasons = "; ".join(f"{check.name}: {check.verdict}" for check in failed)
-    return f"{len(failed)} of {len(checks)} checks failed, so white-box results overrate the detector. {reasons}"
+    if not outcome.right:
+        return Check(name, None, f"{said}: {NONE_RIGHT}")
+    passed = outcome.turned == outcome.right
+    return Check(name, passed, said if passed else f"{said}: no gradient leads there")

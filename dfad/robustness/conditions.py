@@ -43,3 +43,12 @@ class Condition:
 
 
 CLEAN = Condition("laundering", "clean")
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "condition"), counted(3, "condition")
+    ('1 condition', '3 conditions')
+    """
+    return f"{number} {word}" + ("" if number == 1 else "s")

@@ -61,7 +61,8 @@ def _mean(perturbations: Sequence[Sequence[Outcome]]) -> dict[str, Any]:
         "conditions": len(every),
         "cllr": plain(float(np.mean([np.mean([one.cllr for one in members]) for members in perturbations]))),
     }
-    for name in (*RATES, *SUCCESS):
+    more = ("eer_fakes",) if every[0].condition.family == "adversarial" else ()
+    for name in (*RATES, *SUCCESS, *more):
         now = _nested([[one.samples.get(name, UNKNOWN) for one in members] for members in perturbations], paired)
         values[name] = now.rate(count).plain()
         if name in RATES:

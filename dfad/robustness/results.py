@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,14 @@ from dfad.deployed import Deployed
 from dfad.evaluation.samples import plain
 from dfad.labels import CLASS_NAMES, Label
 from dfad.metrics.bootstrap import RESAMPLES, untold
-from dfad.robustness.conditions import Condition, Family
+from dfad.robustness.conditions import CLEAN, Condition, Family
 from dfad.robustness.means import by_name, means_of
 from dfad.robustness.outcomes import RATES, SUCCESS, Outcome, outcomes
+from dfad.robustness.verdict import verdict
 from dfad.robustness.weakest import Weak, weakest
 from dfad.scores import ScoreTable
 
-FORMAT = 1
+FORMAT = 2
 FAMILIES: tuple[Family, ...] = ("laundering", "adversarial")
 LEAST, WORK = 500, 2**27  # resamples, and clips times conditions times resamples: some seconds of one core
 FEW = 10  # clusters of clips that were right; with fewer, a success says little
@@ -64,8 +66,10 @@ def results_of(
         "format": FORMAT,
         **(about or {}),
         "threshold": deployed.threshold,
+        "rule": deployed.rule,
         "calibrated": deployed.calibrator is not None,
         "clips": dict(zip(CLASS_NAMES, clean.clips, strict=True)),
+        "digest": digest(tables[CLEAN]),
         "bootstrap": {"unit": clean.unit.name, "count": clean.unit.count, "resamples": resamples},
         "clean": {
             **{name: clean.measured(name).plain() for name in RATES},
@@ -87,6 +91,11 @@ def results_of(
         "skipped": dict(skipped),
         "notes": list(dict.fromkeys([*notes, *_notes(clean, others, deployed, skipped, checks)])),
     }
+
+
+def digest(table: ScoreTable) -> str:
+    """Of which clips these are, whatever their order."""
+    return hashlib.sha256("\0".join(sorted(table.frame["id"])).encode()).hexdigest()[:16]
 
 
 def _condition(one: Outcome, seen: Mapping[str, str]) -> dict[str, Any]:
@@ -148,11 +157,8 @@ def _notes(
         notes.append(f"nothing was changed by {', '.join(same)}")
     if skipped:
         notes.append(f"{len(skipped)} left out: {'; '.join(f'{name}: {why}' for name, why in skipped.items())}")
-    if failed := [str(check["name"]) for check in checks if check["passed"] is False]:
-        notes.append(
-            f"gradients may be masked, and attacks weaker than they could be ({', '.join(failed)}): "
-            "read their success as a lower bound"
-        )
+    if any(check["passed"] is not True for check in checks):
+        notes.append(verdict(checks))
     if clean.unit.note:
         notes.append(clean.unit.note)
     return notes

@@ -50,25 +50,30 @@ class Tables:
             Keys of the conditions whose tables went.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / ABOUT
-        try:
-            stored = dict(json.loads(path.read_text()))
-        except (OSError, ValueError, TypeError):
-            stored = {}
+        stored = self.made
         gone = []
         for condition, about in wanted.items():
             if stored.get(condition.key) != about and self.path(condition).is_file():
                 self.path(condition).unlink()
                 gone.append(condition.key)
         _write(
-            path, json.dumps(stored | {condition.key: about for condition, about in wanted.items()}, indent=1) + "\n"
+            self.folder / ABOUT,
+            json.dumps(stored | {condition.key: about for condition, about in wanted.items()}, indent=1) + "\n",
         )
         return gone
 
     @property
+    def made(self) -> dict[str, Any]:
+        """How each table was made, by the key of its condition; empty where that file is missing or damaged."""
+        try:
+            return dict(json.loads((self.folder / ABOUT).read_text()))
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    @property
     def seeds(self) -> dict[str, int]:
         """By what each table's draws were made, by the key of its condition."""
-        return {key: about["seed"] for key, about in json.loads((self.folder / ABOUT).read_text()).items()}
+        return {key: about["seed"] for key, about in self.made.items()}
 
     def lacking(self, conditions: Iterable[Condition]) -> tuple[Condition, ...]:
         """Those of the conditions that have no table."""

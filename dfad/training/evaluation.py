@@ -78,11 +78,11 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         DfadError: for anything that a user can put right.
     """
     accelerator_of(config.trainer)
-    require(config.robustness)
     if not config.run.exists():
         raise RunError(f"there is no {config.run}; dfad runs lists the runs that there are")
     path = best_checkpoint(config.run) if config.run.is_dir() else config.run
     checkpoint = Checkpoint.read(path)
+    require(config.robustness, path)
     run = Run(path.parent.parent)
     in_run = path.parent.name == "checkpoints" and (run.folder / "config.yaml").is_file()
     deployed = in_run and run.finished and path.name == run.best.name

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,11 +15,13 @@ from rich.markup import escape
 from dfad.augment import AugmentKnobs
 from dfad.clips import Manifest
 from dfad.deployed import Deployed
+from dfad.errors import ConfigError
 from dfad.evaluation import EvaluationKnobs
-from dfad.robustness.adversaries import ADVERSARIES
-from dfad.robustness.conditions import CLEAN, Condition
+from dfad.robustness.before import Before, left_out
+from dfad.robustness.conditions import CLEAN, Condition, counted
+from dfad.robustness.made import FORMAT, differing, made
 from dfad.robustness.options import RobustnessKnobs
-from dfad.robustness.results import results_of
+from dfad.robustness.results import FAMILIES, results_of
 from dfad.robustness.tables import FOLDER, Tables
 from dfad.robustness.trained_by import seen_in
 from dfad.scorer import Checkpoint, best_checkpoint
@@ -30,19 +32,33 @@ from dfad.training.scoring import Screen
 from dfad.training.suite import chosen_rows
 
 JSON, CHECKS = "robustness.json", "checks.json"
-FORMAT = 1  # of the perturbations: raised when one of them changes, so that tables made before are made again
+ANEW = "type robustness=… to make it anew"
+ROUNDING = 1e-4  # of a score, when other clips were in a batch
 
 
-def require(knobs: RobustnessKnobs) -> None:
+def require(knobs: RobustnessKnobs, detector: Path) -> None:
     """Refuse, before any work, a suite that there cannot be.
 
+    Args:
+        knobs: what is asked for.
+        detector: checkpoint of the detector that is attacked.
+
     Raises:
-        ConfigError: for perturbations or strengths that there are not.
+        ConfigError: for perturbations or strengths that there are not, or the detector as its own surrogate.
         RunError: for a surrogate that is no detector.
     """
     knobs.conditions()
     if knobs.surrogate is not None:
-        Checkpoint.read(_checkpoint_of(knobs.surrogate))
+        other = Checkpoint.read(_checkpoint_of(knobs.surrogate)).path
+        if _hash(other) == _hash(detector):
+            raise ConfigError(
+                f"robustness.surrogate={knobs.surrogate} is the detector that is attacked: transfer takes another one; "
+                "train one with another seed or network"
+            )
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _checkpoint_of(run: Path) -> Path:
@@ -103,35 +119,51 @@ class Suite:
     def judged(self, options: EvaluationKnobs, deployed: Deployed, augment: AugmentKnobs | None) -> Robust:
         """Score what is asked for and not stored yet, and judge it by what clean validation chose.
 
-        If no suite is asked for, the last one that was is judged again where other options ask for it.
+        Kinds that were judged before and are not asked for now are judged again beside it, from their stored tables.
+        Those of these that were made for something else, such as attacks for another threshold, are left out and named.
 
         Args:
             options: of the evaluation.
             deployed: threshold and calibrator.
             augment: what the detector was trained with; None if that is not known.
         """
-        stored = self._read(JSON)
-        if conditions := self.knobs.conditions():
-            conditions, skipped = self._scored(conditions)
-            suite, checks = self.knobs.plain(), self._checks(conditions)
-        elif stored and not self.tables.lacking(_of(stored)):
-            conditions, skipped = _of(stored), stored["skipped"]
-            suite, checks = stored["by"]["suite"], stored["checks"]
-        else:
+        before = self._before()
+        asked, skipped = self.knobs.conditions(), dict(before.skipped)
+        drawn = {"seed": self.knobs.seed, "clips": self.knobs.clips} if asked else before.drawn
+        if asked:
+            asked, now_skipped = self._scored(asked)
+            skipped = {name: why for name, why in skipped.items() if name not in self.knobs.table()} | now_skipped
+        kept = tuple(one for one in before.conditions if one != CLEAN and one.family not in self.knobs.families)
+        if not asked and not kept:
             return Robust()
-        keys = [condition.key for condition in conditions]
-        by = {"suite": suite, "eval": options.plain(), "deployed": deployed.plain(), "conditions": keys}
-        if stored and (stored.get("by"), stored.get("skipped")) == (by, skipped):
-            return Robust(stored)
+        about = self.tables.made
+        stale = {one: why for one in (CLEAN, *kept) if (why := self._stale(one, about.get(one.key), drawn))}
+        if CLEAN in stale:
+            self.screen.say(f"the stored suite is left out: its clips as they are were {stale[CLEAN]}; {ANEW}")
+            return Robust()
+        others = sorted([*asked[1:], *kept], key=lambda one: FAMILIES.index(one.family))
+        wanted = (CLEAN, *others)
+        conditions = [one for one in wanted if one not in stale]
+        checks = self._checks(conditions, drawn)
+        seen = seen_in(augment) if augment else None
+        by = {
+            **{"eval": options.plain(), "deployed": deployed.plain(), "seen": seen, "checks": checks},
+            **drawn,
+            "conditions": [asdict(one) for one in wanted],
+            "made": {one.key: about[one.key] for one in conditions},
+            "left_out": {one.key: why for one, why in stale.items()},
+        }
+        if before.results and (before.results["by"], before.results["skipped"]) == (by, skipped):
+            return Robust(before.results)
         tables = self.tables.read(conditions)
         results = results_of(
             tables,
             deployed,
-            seen=seen_in(augment) if augment else None,
+            seen=seen,
             skipped=skipped,
             checks=checks,
             about={"by": by},
-            notes=self._notes(tables[CLEAN]),
+            notes=[*left_out(stale), *self._notes(tables[CLEAN])],
             cluster=options.cluster,
             resamples=options.resamples,
             worst=options.worst,
@@ -141,12 +173,22 @@ class Suite:
         self.place.write_json(JSON, results)
         return Robust(results, new=True)
 
-    def _read(self, name: str) -> Any:
-        """What is stored; None where there is nothing, or it is damaged and made anew."""
+    def _before(self) -> Before:
+        """The results that are stored; where they cannot be read they are nothing, and that is said."""
         try:
-            return self.place.read_json(name)
-        except ValueError:
-            return None
+            return Before.of(self.place.read_json(JSON))
+        except ValueError as error:
+            self.screen.say(f"{JSON} is damaged, or of another dfad ({escape(str(error))}); {ANEW}")
+            return Before()
+
+    def _stale(self, condition: Condition, stored: Any, drawn: Mapping[str, Any]) -> str:
+        """Why the stored table of a condition is not what would be made now; empty if it is."""
+        if not self.tables.path(condition).is_file() or not isinstance(stored, dict):
+            return "not scored"
+        surrogate = stored.get("surrogate")
+        if self.knobs.surrogate is not None:
+            surrogate = self._surrogate
+        return differing(stored, made(condition, **drawn, threshold=self.task.threshold, surrogate=surrogate))
 
     def _scored(self, conditions: Sequence[Condition]) -> tuple[tuple[Condition, ...], dict[str, str]]:
         """Score those conditions that have no table yet.
@@ -161,43 +203,46 @@ class Suite:
             say(f"left out {name}: {escape(reason)}")
         able = tuple(condition for condition in conditions if condition.name not in skipped)
         if gone := self.tables.begin({condition: self._about(condition) for condition in able}):
-            say(f"{len(gone)} conditions were scored with other options, and are scored again")
+            say(f"{counted(len(gone), 'condition')} scored with other options: scored again")
         if todo := self.tables.lacking(able):
             if len(todo) < len(able):
-                say(f"{len(able) - len(todo)} of {len(able)} conditions are scored already")
+                say(f"scored already: {len(able) - len(todo)} of {counted(len(able), 'condition')}")
             self.task.score_under(todo, self.tables.write)
         return able, skipped
 
-    @property
-    def _shared(self) -> dict[str, Any]:
-        return {"format": FORMAT, "seed": self.knobs.seed, "clips": self.knobs.clips}
-
     def _about(self, condition: Condition) -> dict[str, Any]:
         """What the table of a condition hangs on beside its name."""
-        about = self._shared
-        if condition.family == "adversarial":
-            about["threshold"] = self.task.threshold
-            if ADVERSARIES[condition.name].needs == "surrogate":
-                about["surrogate"] = self._surrogate
-        return about
+        knobs, threshold = self.knobs, self.task.threshold
+        return made(condition, seed=knobs.seed, clips=knobs.clips, threshold=threshold, surrogate=self._surrogate)
 
     @cached_property
     def _surrogate(self) -> str | None:
         """A hash of the other detector."""
         path = self.knobs.surrogate
-        return None if path is None else hashlib.sha256(_checkpoint_of(path).read_bytes()).hexdigest()
+        return None if path is None else _hash(_checkpoint_of(path))
 
-    def _checks(self, conditions: Sequence[Condition]) -> list[dict[str, Any]]:
-        """What is found of masked gradients, from the file if it is of the same suite; nothing without adversaries."""
+    def _checks(self, conditions: Sequence[Condition], drawn: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What is found of masked gradients, from the file if it is of the same suite; nothing without adversaries.
+
+        They are made anew only where adversaries are asked for.
+        """
         if all(condition.family != "adversarial" for condition in conditions):
             return []
-        about = {**self._shared, "threshold": self.task.threshold, "surrogate": self._surrogate}
-        name = f"{FOLDER}/{CHECKS}"
-        stored = self._read(name)
-        if not stored or stored["about"] != about:
-            stored = {"about": about, "checks": self.task.check_gradients()}
-            self.place.write_json(name, stored)
-        checks: list[dict[str, Any]] = stored["checks"]
+        name, asked = f"{FOLDER}/{CHECKS}", "adversarial" in self.knobs.families
+        about = {"format": FORMAT, **drawn, "threshold": self.task.threshold, "surrogate": self._surrogate}
+        try:
+            stored = self.place.read_json(name)
+            there, checks = stored["about"], [dict(check) for check in stored["checks"]]
+        except (ValueError, KeyError, TypeError):
+            there, checks = {}, []
+        if not asked and self.knobs.surrogate is None:
+            about["surrogate"] = there.get("surrogate")
+        if there == about:
+            return checks
+        if not asked:
+            return []
+        checks = self.task.check_gradients()
+        self.place.write_json(name, {"about": about, "checks": checks})
         return checks
 
     def _notes(self, clean: ScoreTable) -> list[str]:
@@ -205,15 +250,9 @@ class Suite:
         before = ScoreTable.read(self.place.folder / "scores.csv").frame.set_index("id")["score"]
         now = clean.frame.set_index("id")["score"]
         apart = np.abs(now - before.reindex(now.index))
-        if not (apart > 0).any():
+        if not (apart > ROUNDING).any():
             return []
         return [
-            f"{int((apart > 0).sum())} of {len(now)} clips score otherwise than they did before the suite, by "
-            f"{apart.max():.2g} at most: rounding, if other clips were in a batch; else their audio has changed"
+            f"{int((apart > ROUNDING).sum())} of {len(now)} clips score otherwise than they did before the suite, by "
+            f"{apart.max():.2g} at most: their audio has changed, or the machine rounds another way"
         ]
-
-
-def _of(stored: dict[str, Any]) -> tuple[Condition, ...]:
-    """The conditions of stored results."""
-    names = ("family", "name", "strength", "unit", "harder")
-    return (CLEAN, *(Condition(**{name: one[name] for name in names}) for one in stored["conditions"]))

@@ -17,7 +17,7 @@ from dfad.corpora import CorpusKnobs
 from dfad.labels import Label
 from dfad.robustness.budget import snr_db
 from dfad.robustness.checks import masking_checks
-from dfad.robustness.conditions import Condition
+from dfad.robustness.conditions import Condition, counted
 from dfad.robustness.options import RobustnessKnobs
 from dfad.robustness.tables import SNR
 from dfad.robustness.victim import Victim
@@ -58,7 +58,7 @@ def scored(
     """
     scoring.hold()
     laundering, attacking = Laundering(scoring, knobs.seed, conditions), Attacking(scoring, knobs, threshold)
-    progress = watch(f"scoring under {len(conditions)} conditions", "clips")
+    progress = watch(f"scoring under {counted(len(conditions), 'condition')}", "clips")
     clips = len(scoring.rows)
     for number, condition in enumerate(conditions):
         began = monotonic()
@@ -111,7 +111,7 @@ def checked(
     """Check on some clips of each class whether gradients are masked, so that attacks fail without any defence.
 
     Returns:
-        What each check says: `name`, `passed`, `words`.
+        What each check says: `name`, `passed` (None: cannot be told), `words`.
     """
     rows = chosen_rows(manifest, knobs.clips)
     some = np.sort(np.concatenate([lowest(manifest, rows[manifest.labels[rows] == one], CHECKED) for one in Label]))
@@ -120,4 +120,4 @@ def checked(
         targets = targets_of(manifest, some, crops(dataset, some).to(device), knobs.seed, threshold)
         surrogate = Victim.of(load_scorer(knobs.surrogate, device=device)) if knobs.surrogate else None
         checks = masking_checks(Victim.of(Scorer(checkpoint, device=device)), targets, surrogate)
-    return [{"name": check.name, "passed": check.passed, "words": check.verdict} for check in checks]
+    return [check.plain() for check in checks]
