@@ -42,4 +42,20 @@ class Condition:
         return " ".join(part for part in (self.name, strength, self.unit) if part)
 
 
+def refused(strength: float, least: float, most: float, unit: str, whole: bool) -> str:
+    """Why there is no such strength; empty if there is.
+
+    >>> refused(7.5, 2, 32, "bits", True)
+    'should be a whole number, 2 to 32 bits'
+    """
+    if least <= strength <= most and (not whole or strength == round(strength)):
+        return ""
+    return f"should be {'a whole number, ' * whole}{between(least, most, unit)}"
+
+
+def between(least: float, most: float, unit: str) -> str:
+    """A range in words."""
+    return f"{least:.4g} to {most:.4g} {unit}".rstrip()
+
+
 CLEAN = Condition("laundering", "clean")
