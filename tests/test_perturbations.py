@@ -170,7 +170,7 @@ def test_some_perturbations_at_other_strengths() -> None:
         ({"strengths": {"gain": [5000]}}, r"strengths\.gain=5000: should be -100 to 100 dB"),
         ({"strengths": {"noise-white": [-4000]}}, r"strengths\.noise-white=-4000: should be -60 to 100 dB"),
         ({"strengths": {"silence": [1e9]}}, r"strengths\.silence=1e\+09: should be 0 to 60 s"),
-        ({"strengths": {"requantise": [7.5]}}, r"requantise=7\.5: should be a whole number, 2 to 32 bits"),
+        ({"strengths": {"requantise": [7.5]}}, r"requantise=7\.5: should be 2 to 32 bits, whole numbers"),
         ({"strengths": {"silence": [0.1, 0.10000000001]}}, r"two strengths would both be called silence@0\.1"),
         ({"strengths": {"gain": []}}, r"robustness\.strengths\.gain=\[\]: needs at least 1"),
         ({"only": []}, r"robustness\.only=\[\]: needs at least 1"),
@@ -180,11 +180,11 @@ def test_some_perturbations_at_other_strengths() -> None:
         *(
             ({"families": ["adversarial"], "strengths": {name: [strength]}}, rf"strengths\.{name}={strength:g}: {said}")
             for name, strength, said in (
-                ("fgsm", 0.0, "should be 3.052e-05 to 1 of full scale"),
-                ("pgd-linf", 3e-5, "should be 3.052e-05 to 1 of full scale"),
+                ("fgsm", 0.0, "should be 3.05176e-05 to 1 of full scale"),
+                ("pgd-linf", 3e-5, "should be 3.05176e-05 to 1 of full scale"),
                 ("pgd-snr", 500.0, "should be -60 to 100 dB"),
-                ("query", 0.5, "should be a whole number, 2 to 1e\\+06 queries"),
-                ("malafide", 33.7, "should be a whole number, 2 to 6.554e\\+04 taps"),
+                ("query", 0.5, "should be 2 to 100000 queries, whole numbers"),
+                ("malafide", 33.7, "should be 2 to 65536 taps, whole numbers"),
             )
         ),
     ],
@@ -226,7 +226,9 @@ def test_what_an_effect_trains_for(augment: dict[str, object], seen: set[str]) -
 
 
 def test_every_option_that_trains_is_one_of_augment() -> None:
-    names = {option.split(":")[0] for each in (*LAUNDERING.values(), *ADVERSARIES.values()) for option in each.trained_by}
+    names = {
+        option.split(":")[0] for each in (*LAUNDERING.values(), *ADVERSARIES.values()) for option in each.trained_by
+    }
     assert names <= set(AugmentKnobs.model_fields)
 
 
@@ -242,6 +244,5 @@ def test_the_ratio_of_a_clip_that_is_scaled_down_is_that_of_its_noise(name: str)
 def test_tables_in_the_docs_are_those_of_the_suite() -> None:
     text = (ROOT / "docs" / "robustness.md").read_text()
     for table in (LAUNDERING, ADVERSARIES):
-        lines = [f"| {' | '.join(row)} |" for row in rows(table)]
-        first = text.splitlines().index(lines[0])
-        assert [*text.splitlines()[first : first + len(lines)], ""] == [*lines, text.splitlines()[first + len(lines)]]
+        lines = ["|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows(table))]
+        assert "\n".join(["| name | strengths | can be asked for | what it does |", *lines, "", ""]) in text

@@ -98,7 +98,7 @@ class Adversary:
     @property
     def range(self) -> str:
         """The strengths that can be asked for, in words."""
-        return between(self.least, self.most, self.unit)
+        return between(self.least, self.most, self.unit, self.whole)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -243,7 +243,7 @@ ADVERSARIES: Mapping[str, Adversary] = _table(
         box="black",
         about=f"random search within ε = {QUERY_EPSILON}, by the scores of so many queries alone",
         least=2.0,
-        most=1_000_000.0,
+        most=100_000.0,
         whole=True,
     ),
     Adversary(

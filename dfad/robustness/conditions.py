@@ -46,16 +46,15 @@ def refused(strength: float, least: float, most: float, unit: str, whole: bool) 
     """Why there is no such strength; empty if there is.
 
     >>> refused(7.5, 2, 32, "bits", True)
-    'should be a whole number, 2 to 32 bits'
+    'should be 2 to 32 bits, whole numbers'
     """
-    if least <= strength <= most and (not whole or strength == round(strength)):
-        return ""
-    return f"should be {'a whole number, ' * whole}{between(least, most, unit)}"
+    fits = least <= strength <= most and (not whole or strength == round(strength))
+    return "" if fits else f"should be {between(least, most, unit, whole)}"
 
 
-def between(least: float, most: float, unit: str) -> str:
+def between(least: float, most: float, unit: str, whole: bool) -> str:
     """A range in words."""
-    return f"{least:.4g} to {most:.4g} {unit}".rstrip()
+    return f"{least:g} to {most:g} {unit}".rstrip() + ", whole numbers" * whole
 
 
 CLEAN = Condition("laundering", "clean")

@@ -102,7 +102,7 @@ def rawboosted(wave: Tensor, sample_rate: int, strength: float, given: Given) ->
 
 
 def recoded(wave: Tensor, sample_rate: int, strength: float, given: Given, *, codec: str) -> Tensor:
-    """Through the encoder and the decoder of a codec, at so many kbit/s; 0: at its usual ones."""
+    """Through the encoder and the decoder of the codec, at so many kbit/s or its usual ones."""
     waves = [recode(clip, sample_rate, codec, strength or None) for clip in wave.cpu().numpy()]
     return torch.from_numpy(np.stack(waves)).to(wave)
 

@@ -92,7 +92,7 @@ class Perturbation:
     @property
     def about(self) -> str:
         """What it does, in a line."""
-        return (getdoc(getattr(self.apply, "func", self.apply)) or "").splitlines()[0]
+        return (getdoc(getattr(self.apply, "func", self.apply)) or "").splitlines()[0].rstrip(".")
 
     @property
     def range(self) -> str:
@@ -101,7 +101,7 @@ class Perturbation:
             return ""
         if self.allowed:
             return f"{', '.join(f'{one:g}' for one in self.allowed)} {self.unit}"
-        return between(self.least, self.most, self.unit)
+        return between(self.least, self.most, self.unit, self.whole)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
