@@ -311,6 +311,12 @@ def test_raw_waveforms_are_not_masked():
         {"room": {"low_rt60_s": 0.9}},
         {"speed": {"low_factor": 1.2}},
         {"band": {"most_low_hz": 4000.0}},
+        {"rerecord": {"most_low_hz": 5000.0}},
+        {"rawboost": {"algorithms": ["stationary", "stationary"]}},
+        {"noise": {"kinds": ["white", "pink", "white"]}},
+        {"codec": {"codecs": ["mp3", "mp3"]}},
+        {"companding": {"laws": ["mu-law", "mu-law"]}},
+        {"adversarial": {"epsilon": 3e-5}},
         {"resample": {"rates": [8]}},
         {"requantise": {"low_bits": 15}},
         {"codec": {"codecs": ["mp4"]}},
@@ -319,6 +325,11 @@ def test_raw_waveforms_are_not_masked():
 def test_impossible_options_are_refused(options):
     with pytest.raises(ConfigError):
         AugmentKnobs.read({"name": "light", **options})
+
+
+def test_what_stands_twice_is_named():
+    with pytest.raises(ConfigError, match=r"augment\.noise.*: kinds: white stands there twice; name each once"):
+        AugmentKnobs.read({"noise": {"kinds": ["white", "pink", "white"]}}, at="augment")
 
 
 def test_options_that_came_later_name_no_run_while_they_are_off():

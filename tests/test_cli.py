@@ -224,6 +224,7 @@ def test_the_screen_shows_nothing_that_a_user_cannot_act_on(dfad: Run, manifest_
         (["trian"], 2, "did you mean 'train'?"),
         (["options", "model"], 0, "model.channels"),
         (["options", "data"], 0, "such as [de,en]; null: all"),
+        (["options", "robustness"], 0, "from each of 5 random starts"),
         (["options", "modle"], 2, "did you mean 'model'?"),
         (["train", "--help"], 0, "Train a detector"),
         (["eval", "--help"], 0, "run=<folder or checkpoint>"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from unittest.mock import patch
 
 import numpy as np
@@ -162,12 +163,20 @@ def test_unknown_codecs_and_bit_rates() -> None:
 
 def test_without_av(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    lacking = [name for name, codec in CODECS.items() if not codec.available]
+    lacking = [name for name, codec in CODECS.items() if codec.lacking]
     assert lacking == ["aac", "amr-nb", "g722"]
     for name in lacking:
-        with pytest.raises(ConfigError, match=f"codec {name} needs a package: pip install 'dfad\\[formats\\]'"):
+        with pytest.raises(ConfigError, match=f"codec {name}: it needs a package: pip install 'dfad\\[formats\\]'"):
             recode(NOISE, RATE, name)
     assert recode(NOISE, RATE, "opus").shape == NOISE.shape
+
+
+def test_an_ffmpeg_without_an_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = replace(CODECS["amr-nb"], encoder="lib_that_nobody_built")
+    monkeypatch.setattr("dfad.effects.codecs.CODECS", {**CODECS, "amr-nb": bare})
+    with pytest.raises(ConfigError, match="codec amr-nb: the FFmpeg of PyAV here has no encoder lib_that_nobody_built"):
+        recode(NOISE, RATE, "amr-nb")
+    assert not any(codec.lacking for codec in CODECS.values())
 
 
 def test_codecs_do_not_chatter(capfd: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from dfad.augment import AugmentKnobs
 from dfad.errors import ConfigError
+from dfad.robustness.adversaries import ADVERSARIES
 from dfad.robustness.budget import snr_db
 from dfad.robustness.conditions import CLEAN
 from dfad.robustness.given import Given, Voices, keys_of
-from dfad.robustness.options import RobustnessKnobs
+from dfad.robustness.options import RobustnessKnobs, rows
 from dfad.robustness.perturbations import LAUNDERING, Perturbation
 from dfad.robustness.trained_by import seen_in
+from tests.conftest import ROOT
 
 RATE = 16000
 ALL = [pytest.param(each, id=name) for name, each in LAUNDERING.items() if not each.lacking()]
@@ -165,12 +167,31 @@ def test_some_perturbations_at_other_strengths() -> None:
         ({"strengths": {"mp3": [17.0]}}, r"strengths\.mp3=17: choose from: 16, 32, 64, 128 kbit/s"),
         ({"strengths": {"gsm": [13.0]}}, r"strengths\.gsm=13: it has only one strength"),
         ({"strengths": {"clipping": [1.5]}}, r"strengths\.clipping=1\.5: should be 0 to 1 of the peak"),
-        ({"families": ["adversarial"], "strengths": {"fgsm": [0.0]}}, r"strengths\.fgsm=0: should be more than 0"),
+        ({"strengths": {"gain": [5000]}}, r"strengths\.gain=5000: should be -100 to 100 dB"),
+        ({"strengths": {"noise-white": [-4000]}}, r"strengths\.noise-white=-4000: should be -60 to 100 dB"),
+        ({"strengths": {"silence": [1e9]}}, r"strengths\.silence=1e\+09: should be 0 to 60 s"),
+        ({"strengths": {"requantise": [7.5]}}, r"requantise=7\.5: should be 2 to 32 bits, whole numbers"),
+        ({"strengths": {"silence": [0.1, 0.10000000001]}}, r"two strengths would both be called silence@0\.1"),
+        ({"strengths": {"gain": []}}, r"robustness\.strengths\.gain=\[\]: needs at least 1"),
+        ({"only": []}, r"robustness\.only=\[\]: needs at least 1"),
+        ({"only": ["mp3"], "strengths": {"gain": [3]}}, r"strengths\.gain: gain is not among robustness\.only=\[mp3\]"),
+        ({"families": [], "only": ["mp3"]}, r"robustness\.only chooses from a suite, .* add robustness=laundering"),
+        ({"families": [], "strengths": {"mp3": [16]}}, r"robustness\.strengths chooses from a suite"),
+        *(
+            ({"families": ["adversarial"], "strengths": {name: [strength]}}, rf"strengths\.{name}={strength:g}: {said}")
+            for name, strength, said in (
+                ("fgsm", 0.0, "should be 3.05176e-05 to 1 of full scale"),
+                ("pgd-linf", 3e-5, "should be 3.05176e-05 to 1 of full scale"),
+                ("pgd-snr", 500.0, "should be -60 to 100 dB"),
+                ("query", 0.5, "should be 2 to 100000 queries, whole numbers"),
+                ("malafide", 33.7, "should be 2 to 65536 taps, whole numbers"),
+            )
+        ),
     ],
 )
 def test_what_there_is_not_is_refused(options: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        RobustnessKnobs.read({"families": ["laundering"], **options}).conditions()
+        RobustnessKnobs.read({"families": ["laundering"], **options}, at="robustness").conditions()
 
 
 def test_what_training_had_the_like_of() -> None:
@@ -186,6 +207,42 @@ def test_what_training_had_the_like_of() -> None:
     assert seen_in(AugmentKnobs()) == {}
 
 
+@pytest.mark.parametrize(
+    ("augment", "seen"),
+    [
+        ({"rawboost": {}}, {"noise-white", "noise-pink", "noise-brown", "rawboost"}),
+        ({"rawboost": {"algorithms": ["impulsive"]}}, {"rawboost"}),
+        ({"rerecord": {}}, {"rerecord", "reverb", "noise-pink", "low-pass"}),
+        ({"noise": {"kinds": ["folder"], "folder": "noises"}}, set()),
+        ({"silence": {"trim_p": 0.0}}, {"silence"}),
+        ({"silence": {"max_ms": 0.0}}, {"trim"}),
+        ({"adversarial": {}}, {"fgsm", "pgd-linf", "pgd-restarts", "pgd-eot"}),
+        ({"adversarial": {"norm": "l2", "epsilon": 0.1}}, {"pgd-l2", "pgd-snr"}),
+        ({"shift": {}, "tilt": {}, "polarity": {}}, {"shift", "tilt", "polarity"}),
+    ],
+)
+def test_what_an_effect_trains_for(augment: dict[str, object], seen: set[str]) -> None:
+    assert set(seen_in(AugmentKnobs.read(augment))) == seen
+
+
 def test_every_option_that_trains_is_one_of_augment() -> None:
-    names = {option.split(":")[0] for each in LAUNDERING.values() for option in each.trained_by}
+    names = {
+        option.split(":")[0] for each in (*LAUNDERING.values(), *ADVERSARIES.values()) for option in each.trained_by
+    }
     assert names <= set(AugmentKnobs.model_fields)
+
+
+@pytest.mark.parametrize("name", ["noise-white", "noise-brown", "noise-babble"])
+def test_the_ratio_of_a_clip_that_is_scaled_down_is_that_of_its_noise(name: str) -> None:
+    perturbation, wave = LAUNDERING[name], speechlike()
+    wave = 0.99 * wave / wave.abs().amax(-1, keepdim=True)
+    done, scale = perturbation.scaled(wave, RATE, 0.0, given(IDS))
+    assert (scale < 0.9).all()
+    torch.testing.assert_close(snr_db(wave * scale, done), torch.zeros(3, dtype=torch.float64), rtol=0, atol=0.1)
+
+
+def test_tables_in_the_docs_are_those_of_the_suite() -> None:
+    text = (ROOT / "docs" / "robustness.md").read_text()
+    for table in (LAUNDERING, ADVERSARIES):
+        lines = ["|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows(table))]
+        assert "\n".join(["| name | strengths | can be asked for | what it does |", *lines, "", ""]) in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import signal
 import subprocess
@@ -138,6 +139,7 @@ def test_what_cannot_be_is_told(clips: Path, tmp_path: Path) -> None:
         (clips, "--out", other, "--seed", 1): (3, "made with other seed; type the same command as then"),
         (clips, "--out", clips): (2, "that is a file; give a folder"),
         (clips, "--out", "x", "--vocoders", "wold"): (2, "no vocoder 'wold'"),
+        (clips, "--out", "x", "--vocoders", "lpc, lpc"): (2, "a vocoder stands there twice"),
         (clips, "--out", "x", "--vocoders", "lpc", "--per-clip", 2): (2, "only 1 vocoders"),
         (clips, "--out", "x", "--split", "dev"): (2, "choose from: train, val, test, all"),
         ("nowhere.csv", "--out", "x"): (3, "no manifest, folder or corpus 'nowhere.csv'"),
@@ -156,8 +158,9 @@ def test_what_cannot_be_is_told(clips: Path, tmp_path: Path) -> None:
 def test_the_command_that_it_prints_trains_on_both(
     manifest_csv: Path, dfad: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    done = vocode(manifest_csv, "--out", "copies", cwd=tmp_path)
-    (parts,) = (line.split("next: dfad train data=mix ")[1] for line in done.stdout.splitlines() if "next:" in line)
-    trained = dfad("train", "data=mix", parts.replace("'", ""), *SMALL, "trainer.max_epochs=1", cwd=tmp_path)
+    out = f"""my "own", {{kop{chr(0xED)}e}} o'b$x {"long/" * 20}1"""
+    done = vocode(manifest_csv, "--out", out, "--vocoders", "lpc, sinusoidal", cwd=tmp_path)
+    (command,) = (line.split("next: dfad ")[1] for line in done.stdout.splitlines() if "next:" in line)
+    trained = dfad(*shlex.split(command), *SMALL, "trainer.max_epochs=1", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "train 12 + 24, val 6 + 6, test 6 + 6" in trained.stdout

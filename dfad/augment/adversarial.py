@@ -19,7 +19,12 @@ class Adversarial(Knobs):
 
     p: float = Field(0.5, gt=0, le=1, description="probability per clip")
     norm: Literal["linf", "l2"] = Field("linf", description="what epsilon bounds: every sample, or their whole length")
-    epsilon: float = Field(0.001, gt=0, le=1, description="largest change in the end, of full scale 1")
+    epsilon: float = Field(
+        0.001,
+        ge=2**-15,
+        le=1,
+        description="largest change in the end, of full scale 1; less than one step of a 16-bit sample changes nothing",
+    )
     steps: int = Field(
         5, ge=1, le=100, description="of PGD; each costs the attacked clips about what a training step does"
     )

@@ -46,6 +46,17 @@ class Sometimes(Knobs):
             other = name.replace("low_", "high_", 1)
             if name.startswith("low_") and getattr(self, name) > getattr(self, other):
                 raise ValueError(f"{name}={getattr(self, name)} is above {other}={getattr(self, other)}")
+            over = name.replace("most_low_", "least_high_", 1)  # of a band, of which something shall be left
+            if name.startswith("most_low_") and getattr(self, name) >= getattr(self, over):
+                raise ValueError(f"{name}={getattr(self, name)} is not below {over}={getattr(self, over)}")
+        return self
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for name, values in self:
+            if isinstance(values, tuple) and len(set(values)) < len(values):
+                twice = next(value for value in values if values.count(value) > 1)
+                raise ValueError(f"{name}: {twice} stands there twice; name each once")
         return self
 
     @property

@@ -36,12 +36,6 @@ class Band(Sometimes):
     most_low_hz: float = Field(200.0, gt=0, description="lower cut-off, from 0 to this, Hz")
     least_high_hz: float = Field(3000.0, gt=0, description="upper cut-off, from this to half the sample rate, Hz")
 
-    @model_validator(mode="after")
-    def _something_is_left(self) -> Self:
-        if self.most_low_hz >= self.least_high_hz:
-            raise ValueError(f"most_low_hz={self.most_low_hz} is not below least_high_hz={self.least_high_hz}")
-        return self
-
     def draw(self, draws: Draws, samples: int, sample_rate: int) -> dict[str, Tensor]:
         """Draw `low_hz` and `high_hz`."""
         return {

@@ -40,11 +40,11 @@ class Recode(Sometimes):
         return True
 
     def require(self, at: str) -> None:
-        """Refuse a codec whose library is not installed."""
-        if lacking := [name for name in self.codecs if not CODECS[name].available]:
+        """Refuse a codec that cannot be used here."""
+        if lacking := {name: why for name in self.codecs if (why := CODECS[name].lacking)}:
             left = [name for name in self.codecs if name not in lacking] or BASE
             raise ConfigError(
-                f"{at}.codecs: {', '.join(lacking)} need PyAV, which is not installed: pip install 'dfad[formats]', "
+                f"{at}.codecs: {'; '.join(f'{name}: {why}' for name, why in lacking.items())}, "
                 f"or use {at}.codecs=[{','.join(left)}]"
             )
 

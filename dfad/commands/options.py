@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -27,10 +27,16 @@ def show(words: list[str]) -> None:
     Raises:
         ConfigError: for a group that there is not.
     """
-    from dfad.robustness.options import RobustnessKnobs
+    from dfad.robustness.adversaries import ADVERSARIES
+    from dfad.robustness.options import RobustnessKnobs, rows
+    from dfad.robustness.perturbations import LAUNDERING
     from dfad.training.config import TrainConfig
 
     tables = dict([*_tables("", TrainConfig), *_tables("robustness", RobustnessKnobs)])
+    more = {
+        "laundering": ("what may happen to any clip", rows(LAUNDERING)),
+        "adversarial": ("attacks", rows(ADVERSARIES)),
+    }
     if words and words[0] in ("-h", "--help"):
         print(f"dfad options [group]: explain every option; groups: {', '.join(_groups(tables))}")
         return
@@ -39,14 +45,20 @@ def show(words: list[str]) -> None:
         raise ConfigError(f"no group {words[0]!r}; {did_you_mean(words[0], _groups(tables))}")
     console = Console(width=None if sys.stdout.isatty() else 160)
     for name in chosen:
-        about, rows = tables[name]
-        table = Table(title=escape(f"{name or 'top level'}: {about}"), title_justify="left", box=None)
-        table.add_column("option", min_width=max(len(row[0]) for row in rows))  # a name cut short is no name
-        for heading in ("default", "takes", "meaning"):
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*map(escape, row))
-        console.print(table, "")
+        _print(console, name or "top level", ("option", "default", "takes", "meaning"), *tables[name])
+    if "robustness" in chosen:
+        for family, (about, lines) in more.items():
+            _print(console, f"robustness={family}", ("name", "strengths", "takes", "meaning"), about, lines)
+
+
+def _print(console: Console, name: str, headings: Sequence[str], about: str, rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=escape(f"{name}: {about}"), title_justify="left", box=None)
+    table.add_column(headings[0], min_width=max(len(row[0]) for row in rows))  # a name cut short is no name
+    for heading in headings[1:]:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console.print(table, "")
 
 
 def _groups(tables: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +13,11 @@ import typer
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded
 from dfad.commands.words import corpus_names, corpus_of
+from dfad.corpora.hold_out import quoted_for_hydra
 from dfad.errors import ConfigError, DataError
 
 STOPPED = "the same command goes on where it was"
+_PLAIN = re.compile(r"[A-Za-z/._-][\w/.-]*", re.ASCII)  # a path that needs no quotes
 SHOWN = 5  # clips that could not be copied; all of them stand in skipped.csv
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -72,7 +76,7 @@ def command(
     if split not in (*SPLITS, "all"):
         raise ConfigError(f"--split {split}: choose from: {', '.join((*SPLITS, 'all'))}")
     try:
-        names = known_vocoders(tuple(vocoders.split(",") if vocoders is not None else VOCODERS))
+        names = known_vocoders(tuple(map(str.strip, vocoders.split(",")) if vocoders is not None else VOCODERS))
     except ValueError as error:
         raise ConfigError(f"--vocoders {vocoders}: {error}") from None
     if per_clip > len(names):
@@ -89,8 +93,8 @@ def command(
     for text in manifest.notes:
         CONSOLE.print(f"note {text}", markup=False)
     CONSOLE.print(f"manifest {out / 'manifest.csv'}", markup=False)
-    parts = f"{{mine: {_part(corpus, root)}, copies: {{name: manifest, path: {out / 'manifest.csv'}}}}}"
-    CONSOLE.print(f"next: dfad train data=mix data.parts='{parts}'", markup=False)
+    parts = f"{{mine: {_part(corpus, root)}, copies: {{name: manifest, path: {_typed(out / 'manifest.csv')}}}}}"
+    CONSOLE.print(f"next: dfad train data=mix data.parts={shlex.quote(parts)}", markup=False, soft_wrap=True)
     if done.skipped:
         shown = [f"{name}: {reason}" for name, reason in list(done.skipped.items())[:SHOWN]]
         more = [f"… and {len(done.skipped) - SHOWN:,} more"] if len(done.skipped) > SHOWN else []
@@ -105,7 +109,12 @@ def _part(corpus: str, root: Path | None) -> str:
     """The corpus as a part of a mix."""
     path = Path(corpus)
     if corpus in corpus_names():
-        return f"{{name: {corpus}" + (f", path: {root}}}" if root else "}")
+        return f"{{name: {corpus}" + (f", path: {_typed(root)}}}" if root else "}")
     if path.is_dir():
-        return f"{{name: folder, path: {path}}}"
-    return f"{{name: manifest, path: {path}" + (f", root: {root}}}" if root else "}")
+        return f"{{name: folder, path: {_typed(path)}}}"
+    return f"{{name: manifest, path: {_typed(path)}" + (f", root: {_typed(root)}}}" if root else "}")
+
+
+def _typed(path: Path) -> str:
+    """A path as Hydra takes it within a mapping."""
+    return str(path) if _PLAIN.fullmatch(str(path)) else quoted_for_hydra(str(path))

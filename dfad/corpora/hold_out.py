@@ -82,7 +82,7 @@ def sweep_words(groups: Iterable[str]) -> str:
     -m 'data.hold_out="room:a, b","room:c"'
     """
     groups = list(groups)
-    quoted = groups if all(map(_PLAIN.fullmatch, groups)) else [f'"{_escaped(group)}"' for group in groups]
+    quoted = groups if all(map(_PLAIN.fullmatch, groups)) else [quoted_for_hydra(group) for group in groups]
     return "-m " + shlex.quote("data.hold_out=" + ",".join(quoted))
 
 
@@ -133,6 +133,6 @@ def _said(counts: np.ndarray) -> str:
     return f"{counts[Label.BONA_FIDE]} bona-fide and {counts[Label.SPOOF]} spoof clips"
 
 
-def _escaped(text: str) -> str:
-    """Text for Hydra's double quotes: only a backslash before a quote is a special one."""
-    return re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ("\\" + found[2] if found[2] else ""), text)
+def quoted_for_hydra(text: str) -> str:
+    """Text in Hydra's double quotes, where only a backslash before a quote is a special one."""
+    return '"' + re.sub(r'(\\*)("|$)', lambda found: found[1] * 2 + ("\\" + found[2] if found[2] else ""), text) + '"'

@@ -10,6 +10,19 @@ from typing import Any
 
 import numpy as np
 
+AAC, AMR_NB, G722 = "aac", "libopencore_amrnb", "g722"  # as FFmpeg calls them
+
+
+def encodes(name: str) -> bool:
+    """Whether this FFmpeg has an encoder; PyAV must be installed."""
+    import av
+
+    try:
+        av.codec.Codec(name, "w")
+    except av.codec.codec.UnknownCodecError:
+        return False
+    return True
+
 
 def version() -> str:
     """Of the library that is used."""
@@ -20,17 +33,17 @@ def version() -> str:
 
 def aac(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
     """AAC, low complexity, by FFmpeg's own encoder."""
-    return _through("aac", wave, rate, kbps, delay=1024)
+    return _through(AAC, wave, rate, kbps, delay=1024)
 
 
 def amr_nb(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
     """AMR narrow-band (3GPP TS 26.071)."""
-    return _through("libopencore_amrnb", wave, rate, kbps, delay=40)
+    return _through(AMR_NB, wave, rate, kbps, delay=40)
 
 
 def g722(wave: np.ndarray, rate: int, kbps: float) -> np.ndarray:
     """G.722: two bands, each by adaptive differences."""
-    return _through("g722", wave, rate, kbps, delay=22)
+    return _through(G722, wave, rate, kbps, delay=22)
 
 
 def _through(name: str, wave: np.ndarray, rate: int, kbps: float, delay: int) -> np.ndarray:

@@ -30,6 +30,7 @@ class Codec:
         rates: Hz; a clip goes through at its own rate, else at the next higher one, else at the highest.
         bands: kbit/s -> Hz above which nothing is left of a clip at 16 kHz.
         usual: kbit/s unless told.
+        encoder: as FFmpeg calls it, which may have been built without.
     """
 
     through: Callable[[np.ndarray, int, float], np.ndarray]
@@ -37,6 +38,7 @@ class Codec:
     rates: tuple[int, ...]
     bands: Mapping[float, float]
     usual: float
+    encoder: str = ""
 
     @property
     def kbps(self) -> tuple[float, ...]:
@@ -44,9 +46,13 @@ class Codec:
         return tuple(self.bands)
 
     @property
-    def available(self) -> bool:
-        """Whether its library is installed."""
-        return find_spec(self.library) is not None
+    def lacking(self) -> str:
+        """Why it cannot be used here; empty if it can."""
+        if find_spec(self.library) is None:
+            return "it needs a package: pip install 'dfad[formats]'"
+        if self.encoder and not codec_ffmpeg.encodes(self.encoder):
+            return f"the FFmpeg of PyAV here has no encoder {self.encoder}; reinstall: pip install 'dfad[formats]'"
+        return ""
 
     @property
     def version(self) -> str:
@@ -76,9 +82,9 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
         "gsm": Codec(codec_sndfile.gsm, "soundfile", _TELEPHONE, {13: 4000}, 13),
         "mu-law": Codec(codec_sndfile.mu_law, "soundfile", _TELEPHONE, {64: 4000}, 64),
         "a-law": Codec(codec_sndfile.a_law, "soundfile", _TELEPHONE, {64: 4000}, 64),
-        "aac": Codec(codec_ffmpeg.aac, "av", _MPEG, {16: 3900, 32: 8000, 64: 8000}, 64),
-        "amr-nb": Codec(codec_ffmpeg.amr_nb, "av", _TELEPHONE, dict.fromkeys(_AMR, 4000), 12.2),
-        "g722": Codec(codec_ffmpeg.g722, "av", (16_000,), {64: 8000}, 64),
+        "aac": Codec(codec_ffmpeg.aac, "av", _MPEG, {16: 3900, 32: 8000, 64: 8000}, 64, codec_ffmpeg.AAC),
+        "amr-nb": Codec(codec_ffmpeg.amr_nb, "av", _TELEPHONE, dict.fromkeys(_AMR, 4000), 12.2, codec_ffmpeg.AMR_NB),
+        "g722": Codec(codec_ffmpeg.g722, "av", (16_000,), {64: 8000}, 64, codec_ffmpeg.G722),
     }
 )
 
@@ -96,7 +102,7 @@ def recode(wave: np.ndarray, sample_rate: int, codec: str, kbps: float | None = 
         (samples,) float32 -> (samples,) float32 in [-1, 1], in step with what came to within 0.1 ms
 
     Raises:
-        ConfigError: for a codec or a bit rate that there is not, or whose library is not installed.
+        ConfigError: for a codec or a bit rate that there is not, or that cannot be used here.
         AudioError: for NaN or infinite samples.
     """
     if codec not in CODECS:
@@ -107,8 +113,8 @@ def recode(wave: np.ndarray, sample_rate: int, codec: str, kbps: float | None = 
         raise ConfigError(
             f"{codec} at {kbps:g} kbit/s is not known; choose from: {', '.join(f'{k:g}' for k in this.kbps)}"
         )
-    if not this.available:
-        raise ConfigError(f"codec {codec} needs a package: pip install 'dfad[formats]'")
+    if why := this.lacking:
+        raise ConfigError(f"codec {codec}: {why}")
     if not np.isfinite(wave).all():  # LAME would abort the process
         raise AudioError(f"codec {codec} was given NaN or infinite samples")
     rate = this.rate(sample_rate)

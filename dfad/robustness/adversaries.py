@@ -12,18 +12,17 @@ from dfad.draws import Draws
 from dfad.effects.noise import add_noise
 from dfad.effects.time import shift
 from dfad.errors import ConfigError
-from dfad.robustness.budget import BUDGETS
-from dfad.robustness.conditions import Condition
-from dfad.robustness.gradient import Effects, fgsm, pgd
-from dfad.robustness.malafide import malafide
+from dfad.robustness import malafide, universal
+from dfad.robustness.budget import BUDGETS, SCALE
+from dfad.robustness.conditions import Condition, between, refused
+from dfad.robustness.gradient import STEPS, Effects, fgsm, pgd
 from dfad.robustness.query import query_attack
 from dfad.robustness.targets import Attacked, Targets
 from dfad.robustness.transfer import transfer
-from dfad.robustness.universal import universal
 from dfad.robustness.victim import Victim
 
 EPSILONS, LENGTHS, SNRS = (0.0005, 0.00075, 0.001), (0.1, 0.15, 0.2), (40.0, 30.0, 20.0)
-RESTARTS = 5
+RESTARTS, EXPECT = 5, 2
 QUERY_EPSILON = 0.001
 Attack = Callable[[Targets], Attacked]
 
@@ -56,6 +55,9 @@ class Adversary:
         box: what it sees of the detector: `white`, all; `black`, scores of what it asks, or nothing.
         needs: what it must be given.
         about: what it does, in a line.
+        least, most: strengths that can be asked for; below one step of a 16-bit sample nothing can be changed.
+        whole: whether only whole numbers can.
+        trained_by: options of `augment` that let a detector hear the like in training, see `trained_by`.
     """
 
     name: str
@@ -66,6 +68,10 @@ class Adversary:
     box: Literal["white", "black"] = "white"
     needs: Literal["nothing", "clips", "surrogate"] = "nothing"
     about: str = ""
+    least: float = 1 / SCALE
+    most: float = 1.0
+    whole: bool = False
+    trained_by: tuple[str, ...] = ()
 
     def __call__(self, knowledge: Knowledge, strength: float) -> Attack:
         """Make the attack of a strength; what is learnt from known clips is learnt here.
@@ -84,6 +90,15 @@ class Adversary:
     def condition(self, strength: float) -> Condition:
         """It at one strength."""
         return Condition("adversarial", self.name, strength, self.unit, self.harder)
+
+    def takes(self, strength: float) -> str:
+        """Why it cannot have a strength; empty if it can."""
+        return refused(strength, self.least, self.most, self.unit, self.whole)
+
+    @property
+    def range(self) -> str:
+        """The strengths that can be asked for, in words."""
+        return between(self.least, self.most, self.unit, self.whole)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -112,7 +127,7 @@ def _pgd(kind: str, *, restarts: int = 1, effects: Effects | None = None) -> Cal
                 targets.draws,
                 restarts=restarts,
                 effects=effects,
-                expect=2 if effects else 1,
+                expect=EXPECT if effects else 1,
             )
             return Attacked(found)
 
@@ -130,13 +145,13 @@ def _on_the_way(wave: Tensor, draws: Draws) -> Tensor:
 
 def _universal(knowledge: Knowledge, strength: float) -> Attack:
     assert knowledge.known
-    apply = universal(knowledge.victim, knowledge.known, strength)
+    apply = universal.universal(knowledge.victim, knowledge.known, strength)
     return lambda targets: Attacked(apply(targets))
 
 
 def _malafide(knowledge: Knowledge, strength: float) -> Attack:
     assert knowledge.known
-    apply = malafide(knowledge.victim, knowledge.known, int(strength))
+    apply = malafide.malafide(knowledge.victim, knowledge.known, int(strength))
     return lambda targets: Attacked(apply(targets))
 
 
@@ -154,32 +169,60 @@ def _table(*adversaries: Adversary) -> Mapping[str, Adversary]:
     return {adversary.name: adversary for adversary in adversaries}
 
 
+FULL = "of full scale"
+_LINF, _L2 = ("adversarial:linf",), ("adversarial:l2",)
 ADVERSARIES: Mapping[str, Adversary] = _table(
-    Adversary("fgsm", _fgsm, EPSILONS, "of full scale", about="one step of ε along the sign of the gradient"),
-    Adversary("pgd-linf", _pgd("linf"), EPSILONS, "of full scale", about="10 steps, no sample moves by more than ε"),
+    Adversary("fgsm", _fgsm, EPSILONS, FULL, about="one step of ε along the sign of the gradient", trained_by=_LINF),
+    Adversary(
+        "pgd-linf",
+        _pgd("linf"),
+        EPSILONS,
+        FULL,
+        about=f"{STEPS} steps, no sample moves by more than ε",
+        trained_by=_LINF,
+    ),
     Adversary(
         "pgd-restarts",
         _pgd("linf", restarts=RESTARTS),
         EPSILONS[-1:],
-        "of full scale",
-        about=f"the same from {RESTARTS} random starts",
+        FULL,
+        about=f"{STEPS} steps from each of {RESTARTS} random starts, no sample moves by more than ε",
+        trained_by=_LINF,
     ),
-    Adversary("pgd-l2", _pgd("l2"), LENGTHS, about="10 steps, the change is no longer than ε as a vector"),
-    Adversary("pgd-snr", _pgd("snr"), SNRS, "dB", "lower", about="10 steps, so much less power than the clip"),
+    Adversary(
+        "pgd-l2",
+        _pgd("l2"),
+        LENGTHS,
+        about=f"{STEPS} steps, the change is no longer than ε as a vector",
+        most=1000.0,
+        trained_by=_L2,
+    ),
+    Adversary(
+        "pgd-snr",
+        _pgd("snr"),
+        SNRS,
+        "dB",
+        "lower",
+        about=f"{STEPS} steps, the change has so much less power than the clip",
+        least=-60.0,
+        most=100.0,
+        trained_by=_L2,
+    ),
     Adversary(
         "pgd-eot",
         _pgd("linf", effects=_on_the_way),
         EPSILONS[-1:],
-        "of full scale",
-        about="10 steps on the mean over shifts and noise that the clip may meet",
+        FULL,
+        about=f"{STEPS} steps on the mean over {EXPECT} draws of a shift and noise that the clip may meet, within ε",
+        trained_by=_LINF,
     ),
     Adversary(
         "universal",
         _universal,
         (0.001, 0.003, 0.01),
-        "of full scale",
+        FULL,
         needs="clips",
-        about="one waveform added to every clip, made from others",
+        about=f"one waveform within ±ε for each class, made in {universal.PASSES} passes from other clips",
     ),
     Adversary(
         "malafide",
@@ -187,7 +230,10 @@ ADVERSARIES: Mapping[str, Adversary] = _table(
         (33.0, 129.0, 513.0),
         "taps",
         needs="clips",
-        about="one filter for each spoofing system, made from other clips",
+        about=f"one filter for each system, made in {malafide.PASSES} passes from other clips; it keeps their power",
+        least=2.0,
+        most=65_536.0,
+        whole=True,
     ),
     Adversary(
         "query",
@@ -195,15 +241,18 @@ ADVERSARIES: Mapping[str, Adversary] = _table(
         (10.0, 100.0, 300.0),
         "queries",
         box="black",
-        about=f"random search within ε = {QUERY_EPSILON}, by scores alone",
+        about=f"random search within ε = {QUERY_EPSILON}, by the scores of so many queries alone",
+        least=2.0,
+        most=100_000.0,
+        whole=True,
     ),
     Adversary(
         "transfer",
         _transfer,
         EPSILONS,
-        "of full scale",
+        FULL,
         box="black",
         needs="surrogate",
-        about="PGD on the gradients of another detector",
+        about=f"{STEPS} steps of PGD within ε on the gradients of another detector",
     ),
 )

@@ -42,6 +42,21 @@ class Condition:
         return " ".join(part for part in (self.name, strength, self.unit) if part)
 
 
+def refused(strength: float, least: float, most: float, unit: str, whole: bool) -> str:
+    """Why there is no such strength; empty if there is.
+
+    >>> refused(7.5, 2, 32, "bits", True)
+    'should be 2 to 32 bits, whole numbers'
+    """
+    fits = least <= strength <= most and (not whole or strength == round(strength))
+    return "" if fits else f"should be {between(least, most, unit, whole)}"
+
+
+def between(least: float, most: float, unit: str, whole: bool) -> str:
+    """A range in words."""
+    return f"{least:g} to {most:g} {unit}".rstrip() + ", whole numbers" * whole
+
+
 CLEAN = Condition("laundering", "clean")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dfad.augment import RawBoost, Scene
 from dfad.effects import filters, level, noise, resampling, rooms, time
 from dfad.effects.codecs import recode
 from dfad.effects.rerecord import rerecord
@@ -78,6 +79,11 @@ def low_pass(wave: Tensor, sample_rate: int, strength: float, given: Given) -> T
     return filters.band(wave, sample_rate, _each(wave, 0.0), _each(wave, strength))
 
 
+def tilted(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
+    """A spectrum that rises by so many dB per octave, or falls: brighter or duller, as by another microphone."""
+    return filters.tilt(wave, sample_rate, _each(wave, strength))
+
+
 def telephone(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
     """300 to 3400 Hz."""
     return filters.telephone(wave, sample_rate)
@@ -88,8 +94,15 @@ def resampled(wave: Tensor, sample_rate: int, strength: float, given: Given) -> 
     return resampling.through(wave, sample_rate, _each(wave, strength))
 
 
+def rawboosted(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
+    """RawBoost with its published ranges: distortion, impulses and stationary noise, one after the other."""
+    step = RawBoost()
+    drawn = step.draw(given.draws, wave.shape[-1], sample_rate)
+    return step.apply(wave, drawn, given.draws, Scene(sample_rate))
+
+
 def recoded(wave: Tensor, sample_rate: int, strength: float, given: Given, *, codec: str) -> Tensor:
-    """Through the encoder and the decoder of a codec, at so many kbit/s; 0: at its usual ones."""
+    """Through the encoder and the decoder of the codec, at so many kbit/s or its usual ones."""
     waves = [recode(clip, sample_rate, codec, strength or None) for clip in wave.cpu().numpy()]
     return torch.from_numpy(np.stack(waves)).to(wave)
 
@@ -104,6 +117,11 @@ def gain(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tenso
     return level.gain(wave, _each(wave, strength))
 
 
+def inverted(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
+    """The sign of the waveform turned, which nobody hears."""
+    return level.invert(wave)
+
+
 def clipped(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
     """Cut off above a share of the clip's own peak."""
     return level.clip(wave, _each(wave, strength))
@@ -112,6 +130,12 @@ def clipped(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Te
 def speed(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
     """Played at another speed, which changes pitch and tempo."""
     return time.speed(wave, _each(wave, strength))
+
+
+def shifted(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:
+    """Rotated, so that it begins so many seconds later; what leaves at its end comes at its start."""
+    samples = round(strength * sample_rate)
+    return time.shift(wave, torch.full(wave.shape[:1], samples, device=wave.device))
 
 
 def silence(wave: Tensor, sample_rate: int, strength: float, given: Given) -> Tensor:

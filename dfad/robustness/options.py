@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,30 +21,41 @@ class RobustnessKnobs(Knobs):
     name: str = Field("none", description="of the preset; it has no effect by itself")
     families: tuple[Literal["laundering", "adversarial"], ...] = Field((), description="which kinds; none: no suite")
     only: tuple[str, ...] | None = Field(
-        None, description=f"by name; null: all of these kinds: {', '.join([*LAUNDERING, *ADVERSARIES])}"
+        None, min_length=1, description=f"by name; null: all of these kinds: {', '.join([*LAUNDERING, *ADVERSARIES])}"
     )
-    strengths: dict[str, tuple[float, ...]] | None = Field(
+    strengths: dict[str, Annotated[tuple[float, ...], Field(min_length=1)]] | None = Field(
         None, description="other strengths of some perturbations, the mildest first; null: the usual ones"
     )
     surrogate: Path | None = Field(
         None, description="run folder or checkpoint whose gradients the adversary transfer has"
     )
-    clips: int | None = Field(None, ge=2, description="at most so many clips, chosen by their ids; null: all")
+    clips: int | None = Field(
+        None,
+        ge=2,
+        description="at most so many clips, as many of each class as there are, chosen by their ids; null: all",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="of noises, rooms, starts and all else that is drawn for a clip")
 
     def conditions(self) -> tuple[Condition, ...]:
         """All conditions that are asked for, clean clips first; none if no kind is.
 
         Raises:
-            ConfigError: for a name that there is not, or a strength that it cannot have.
+            ConfigError: for a name that there is not or that is not asked for, or a strength that it cannot have.
         """
         table = self.table()
         if not table:
+            for option in ("only", "strengths"):
+                if getattr(self, option) is not None:
+                    raise ConfigError(f"robustness.{option} chooses from a suite, and none is asked for; add "
+                                      "robustness=laundering, adversarial or full")  # fmt: skip
             return ()
         for name in [*(self.only or ()), *(self.strengths or {})]:
             if name not in table:
                 raise ConfigError(f"robustness: no perturbation {name!r} in {' and '.join(self.families)}; "
                                   f"{did_you_mean(name, table)}")  # fmt: skip
+        if self.only is not None and (others := [name for name in self.strengths or {} if name not in self.only]):
+            raise ConfigError(f"robustness.strengths.{others[0]}: {others[0]} is not among robustness.only="
+                              f"[{','.join(self.only)}]; add it there")  # fmt: skip
         chosen = [each for name, each in table.items() if self.only is None or name in self.only]
         return (CLEAN, *(condition for each in chosen for condition in self._of(each)))
 
@@ -62,10 +73,22 @@ class RobustnessKnobs(Knobs):
         if asked is None:
             return perturbation.conditions
         for strength in asked:
-            if isinstance(perturbation, Perturbation):
-                wrong = perturbation.takes(strength)
-            else:
-                wrong = "" if strength > 0 or perturbation.harder == "lower" else "should be more than 0"
-            if wrong:
+            if wrong := perturbation.takes(strength):
                 raise ConfigError(f"robustness.strengths.{perturbation.name}={strength:g}: {wrong}")
-        return tuple(perturbation.condition(strength) for strength in dict.fromkeys(asked))
+        found = tuple(perturbation.condition(strength) for strength in asked)
+        keys = [condition.key for condition in found]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ConfigError(
+                f"robustness.strengths.{perturbation.name}: two strengths would both be called {twice[0]}"
+            )
+        return found
+
+
+def rows(table: Mapping[str, Perturbation | Adversary]) -> list[tuple[str, str, str, str]]:
+    """What is in a table, for people: name, usual strengths, those that can be asked for, what it does."""
+    found = []
+    for name, each in table.items():
+        usual = ", ".join(f"{strength:g}" for strength in each.strengths if strength is not None)
+        seen = f"{each.box} box: " if isinstance(each, Adversary) else ""
+        found.append((name, f"{usual} {each.unit}".strip(), each.range, f"{seen}{each.about}"))
+    return found

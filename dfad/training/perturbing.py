@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from dfad.training.datamodule import Batch, ClipDataset, cores
 from dfad.training.scoring import Scoring
 
 VOICES = 64  # clips of which each that is scored gets some as babble
-KNOWN = 256  # clips that an adversary has learnt from
+KNOWN = 64  # clips of bona fide speech, and of each spoofing system, that an adversary has learnt from
 
 Noted = Mapping[str, Tensor]  # what is told of every clip of a batch: (batch,) each
 Perturb = Callable[[Batch], tuple[Tensor, Noted]]  # gives the waveforms (batch, samples) that are heard
@@ -38,6 +39,13 @@ def lowest(manifest: Manifest, rows: np.ndarray, most: int) -> np.ndarray:
         rows: (clips,) -> (at most `most`,) int64, ascending
     """
     return np.sort(rows[np.argsort(keys_of(manifest.ids[rows]), kind="stable")[:most]])
+
+
+def known_rows(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
+    """Rows of the clips that an adversary has learnt from: some of each class, and of each system."""
+    clips = manifest.frame.iloc[rows]
+    groups = clips.groupby(["label", clips["attack"].astype(str)], sort=False).indices.values()
+    return np.sort(np.concatenate([lowest(manifest, rows[at], KNOWN) for at in groups]))
 
 
 def voice_rows(manifest: Manifest, rows: np.ndarray) -> np.ndarray:
@@ -85,28 +93,40 @@ class Laundering:
     def under(self, condition: Condition) -> Perturb:
         """What happens to a batch under a condition."""
         if condition == CLEAN:
-            return lambda batch: (batch.wave, {})
+            return lambda batch: (batch.wave, {SNR: torch.full((len(batch),), inf, dtype=torch.float64)})
         perturbation, strength = LAUNDERING[condition.name], condition.strength
 
         def launder(batch: Batch) -> tuple[Tensor, Noted]:
             wave, keys = batch.wave, self.keys[batch.row]
             if perturbation.clipwise:
-                return self._clipwise(perturbation, strength, wave.cpu(), keys).to(wave.device), {}
-            voices = self.voices.to(wave.device) if self.voices else None
-            given = Given(self.seed, keys.to(wave.device), voices)
-            return perturbation(wave, self.sample_rate, strength, given), {}
+                done, scale = self._clipwise(perturbation, strength, wave.cpu(), keys)
+            else:
+                given = Given(self.seed, keys.to(wave.device), self._voices(perturbation, wave.device))
+                done, scale = perturbation.scaled(wave, self.sample_rate, strength, given)
+            return done.to(wave.device), {SNR: snr_db(wave.cpu() * scale.cpu(), done.cpu())}
 
         return launder
 
-    def _clipwise(self, perturbation: Perturbation, strength: float | None, wave: Tensor, keys: Tensor) -> Tensor:
+    def _voices(self, perturbation: Perturbation, device: torch.device) -> Voices | None:
+        """The voices that a perturbation takes; they come to the device once."""
+        if not perturbation.talkers:
+            return None
+        assert self.voices
+        self.voices = self.voices.to(device)
+        return self.voices
+
+    def _clipwise(
+        self, perturbation: Perturbation, strength: float | None, wave: Tensor, keys: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Each clip by itself, in threads, as codecs leave Python's lock."""
 
-        def one(at: int) -> Tensor:
-            given = Given(self.seed, keys[at : at + 1], self.voices)
-            return perturbation(wave[at : at + 1], self.sample_rate, strength, given)
+        def one(at: int) -> tuple[Tensor, Tensor]:
+            given = Given(self.seed, keys[at : at + 1])
+            return perturbation.scaled(wave[at : at + 1], self.sample_rate, strength, given)
 
         with ThreadPoolExecutor(max(1, cores() // self.world)) as pool:
-            return torch.cat(list(pool.map(one, range(len(wave)))))
+            done, scale = zip(*pool.map(one, range(len(wave))), strict=True)
+        return torch.cat(done), torch.cat(scale)
 
 
 class Attacking:
@@ -140,7 +160,7 @@ class Attacking:
     def _knowledge(self, adversary: Adversary, device: torch.device) -> Knowledge:
         known, surrogate, manifest = None, None, self.scoring.manifest
         if adversary.needs == "clips":
-            rows = lowest(manifest, self.scoring.rows, KNOWN)
+            rows = known_rows(manifest, self.scoring.rows)
             waves = crops(self.scoring.module.dataset, rows).to(device)
             known = targets_of(manifest, rows, waves, self.knobs.seed, self.threshold)
         if adversary.needs == "surrogate":

@@ -15,11 +15,9 @@ from torch import Tensor
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.labels import Label
-from dfad.robustness.budget import snr_db
 from dfad.robustness.checks import masking_checks
 from dfad.robustness.conditions import Condition, counted
 from dfad.robustness.options import RobustnessKnobs
-from dfad.robustness.tables import SNR
 from dfad.robustness.victim import Victim
 from dfad.scorer import Checkpoint, Scorer, load_scorer
 from dfad.scores import ScoreTable
@@ -34,11 +32,17 @@ CHECKED = 16  # clips of each class on which it is checked whether gradients are
 def chosen_rows(manifest: Manifest, most: int | None) -> np.ndarray:
     """Rows of the clips that a suite scores: all, or so many with the lowest hashes of their ids.
 
+    Half of them are of either class; of a class that has fewer, all.
+
     Shape:
         (clips,) int64, ascending
     """
     rows = np.arange(len(manifest))
-    return rows if most is None else lowest(manifest, rows, most)
+    if most is None:
+        return rows
+    rare, common = sorted((rows[manifest.labels == label] for label in Label), key=len)
+    few = min(len(rare), most // 2)
+    return np.sort(np.concatenate([lowest(manifest, rare, few), lowest(manifest, common, most - few)]))
 
 
 def scored(
@@ -90,8 +94,6 @@ class _Heard:
         if batch.draw[0]:  # another rank has it too, and its scores count
             return batch.wave
         wave, noted = self.perturb(batch)
-        if SNR not in noted:
-            noted = {SNR: snr_db(batch.wave.cpu(), wave.cpu()), **noted}
         self.parts.append((batch.row.numpy(), {name: values.cpu().numpy() for name, values in noted.items()}))
         self.done += len(batch) * self.world
         self.told(min(self.done, self.clips - 1))  # the last when the table is whole
