@@ -20,6 +20,7 @@ from dfad.errors import AudioError, ConfigError, RunError
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Knobs, Named
 from dfad.networks import NETWORKS, NetworkKnobs
+from dfad.networks.heads import Head
 
 FORMAT = 1  # of what a checkpoint says of itself; raised when an older dfad could misread it
 
@@ -30,7 +31,12 @@ class DetectorKnobs(Knobs):
     format: int = FORMAT
     frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
     model: Annotated[NetworkKnobs, Named(NETWORKS)]
+    head: Head = "linear"  # last layer of the network, by the loss
     attacks: tuple[str, ...] = ()  # that training had
+
+    def network(self) -> nn.Module:
+        """Build the network, with random weights."""
+        return self.model.build(self.frontend, self.head)
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ class Checkpoint:
 
     def network(self) -> nn.Module:
         """Build the trained network, in eval mode on the CPU."""
-        network = self.knobs.model.build(self.knobs.frontend)
+        network = self.knobs.network()
         try:
             network.load_state_dict(dict(self.weights))
         except RuntimeError as error:

@@ -17,6 +17,7 @@ from dfad.__main__ import COMMANDS
 from dfad.commands.door import CONF, as_addition
 from dfad.frontends import FrontendKnobs, LogMelKnobs
 from dfad.networks import NetworkKnobs
+from dfad.networks.heads import Head, make_head
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -63,6 +64,7 @@ def test_the_example_network_builds() -> None:
     from pydantic import Field
 
     names = {"Literal": Literal, "Field": Field, "nn": nn, "FrontendKnobs": FrontendKnobs, "NetworkKnobs": NetworkKnobs}
+    names |= {"Head": Head, "make_head": make_head}
     exec(compile(code, "README.md", "exec", dont_inherit=True), names)
     frontend = LogMelKnobs()
     network = names["TinyKnobs"].read({"name": "tiny", "width": 4}).build(frontend)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from torch import nn
 from dfad.download import Progress
 from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs
+from dfad.networks.heads import Head
 
 
 class NetworkKnobs(Knobs):
@@ -24,10 +25,14 @@ class NetworkKnobs(Knobs):
             ConfigError: saying which it needs.
         """
 
-    def build(self, frontend: FrontendKnobs) -> nn.Module:
+    def build(self, frontend: FrontendKnobs, head: Head = "linear") -> nn.Module:
         """Make the network for the features of a frontend: features → (batch,) logits of bona fide.
 
         Its weights are random: a checkpoint's are put into it, or `start` puts pretrained ones. It reads no file.
+
+        Args:
+            frontend: that makes the features.
+            head: of `make_head`, the last layer that the loss needs; other than `linear` it gives cosines, not logits.
 
         Raises:
             ConfigError: if it cannot work on them.

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
 from dfad.networks.base import NetworkKnobs
+from dfad.networks.heads import Head, make_head
 
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 _Width = Annotated[int, Field(ge=1, le=8192)]
@@ -46,20 +47,20 @@ class CNNKnobs(NetworkKnobs):
         if not frontend.spectral:
             raise ConfigError(f"model=cnn needs a map of bands over frames, not frontend={frontend.name}")
 
-    def build(self, frontend: FrontendKnobs) -> CNN:
+    def build(self, frontend: FrontendKnobs, head: Head = "linear") -> CNN:
         """Make the network."""
         self.require(frontend)
-        return CNN(self)
+        return CNN(self, head)
 
 
 class CNN(nn.Module):
-    """Blocks of convolution, norm and activation, each ended by pooling; then global pooling and a linear head.
+    """Blocks of convolution, norm and activation, each ended by pooling; then global pooling and a head.
 
     Shape:
         features: (batch, 1, bands, frames), any number of either -> (batch,) logits of bona fide
     """
 
-    def __init__(self, knobs: CNNKnobs) -> None:
+    def __init__(self, knobs: CNNKnobs, last: Head = "linear") -> None:
         super().__init__()
         self.knobs = knobs
         activation = _ACTIVATIONS[knobs.activation]
@@ -83,7 +84,7 @@ class CNN(nn.Module):
         for units in knobs.head:
             head += [nn.Dropout(knobs.dropout), nn.Linear(width, units), activation()]
             width = units
-        self.head = nn.Sequential(*head, nn.Dropout(knobs.dropout), nn.Linear(width, 1))
+        self.head = nn.Sequential(*head, nn.Dropout(knobs.dropout), make_head(width, last))
         if knobs.channels_last:
             self.to(memory_format=torch.channels_last)
 

@@ -17,6 +17,7 @@ from dfad.errors import ConfigError, RunError
 from dfad.frontends import FrontendKnobs
 from dfad.networks import pretrained
 from dfad.networks.base import NetworkKnobs
+from dfad.networks.heads import Cosine, Head, make_head
 
 BLOCKS = 5
 LEAST = 2**BLOCKS  # bands and frames of a map: every block halves both
@@ -94,10 +95,10 @@ class VGG16Knobs(NetworkKnobs):
                     f"there are {found} {what}: raise {raisable[0] if raisable else 'them'}"
                 )
 
-    def build(self, frontend: FrontendKnobs) -> VGG:
+    def build(self, frontend: FrontendKnobs, head: Head = "linear") -> VGG:
         """Make the network."""
         self.require(frontend)
-        network = self._bare().to_empty(device="cpu")
+        network = self._bare(head).to_empty(device="cpu")
         network.initialise()
         return network
 
@@ -123,10 +124,10 @@ class VGG16Knobs(NetworkKnobs):
         cut = self.trained_from - 1 if self.trained_from <= BLOCKS else len(stages) - 1
         return (nn.Sequential(*stages[:cut]), nn.Sequential(*stages[cut:])) if cut else None
 
-    def _bare(self) -> VGG:
+    def _bare(self, head: Head = "linear") -> VGG:
         """The network without memory or numbers: names and shapes."""
         with torch.device("meta"):
-            return VGG(self)
+            return VGG(self, head)
 
     def _taken(self, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What this network takes of torchvision's weights, the first kernels for one channel."""
@@ -156,7 +157,7 @@ class VGG(nn.Module):
         features: (batch, 1, bands, frames), 32 or more of either -> (batch,) logits of bona fide
     """
 
-    def __init__(self, knobs: VGG16Knobs) -> None:
+    def __init__(self, knobs: VGG16Knobs, last: Head = "linear") -> None:
         from torchvision.models import get_model  # here, as it takes a second
 
         super().__init__()
@@ -167,11 +168,12 @@ class VGG(nn.Module):
         self.blocks = nn.Sequential(*(layers[start:end] for start, end in pairwise([0, *ends])))
         self.pool, self.head = nn.Sequential(), nn.Sequential()
         if knobs.classifier == "torchvision":  # its pool enlarges most maps, so it belongs to the head
+            whole.classifier[-1] = make_head(whole.classifier[-1].in_features, last)
             self.head.extend([_SevenBySeven(), nn.Flatten(), whole.classifier])
         else:
             self.pool.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten()])
             self.head.extend([nn.Dropout(knobs.dropout), nn.Linear(512, knobs.hidden), nn.ReLU()])
-            self.head.extend([nn.Dropout(knobs.dropout), nn.Linear(knobs.hidden, 1)])
+            self.head.extend([nn.Dropout(knobs.dropout), make_head(knobs.hidden, last)])
         self.head.append(nn.Flatten(0))
         self.freeze(knobs.trained_from)
 
@@ -196,7 +198,7 @@ class VGG(nn.Module):
     def initialise(self) -> None:
         """Draw new weights: convolutions as torchvision draws them, all else as PyTorch does."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear | Cosine):
                 module.reset_parameters()
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

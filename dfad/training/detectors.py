@@ -56,7 +56,7 @@ class Detector(MetricsMixin):
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
         if network is None:
             torch.manual_seed(seed)
-            network = knobs.model.build(knobs.frontend)
+            network = knobs.network()
             knobs.model.start(network, progress)
         self.network = network
         self.split = knobs.model.split(network)  # a tuple, so that its parts are not registered a second time
