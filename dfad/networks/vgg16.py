@@ -23,7 +23,8 @@ BLOCKS = 5
 LEAST = 2**BLOCKS  # bands and frames of a map: every block halves both
 Variant = Literal["vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]
 _From = Annotated[Literal[1, 2, 3, 4, 5, "none"], WithJsonSchema({"enum": ["1 to 5", "none"]})]
-_BAND_OPTIONS = ("n_coefficients", "n_mels", "n_fft")  # of frontends; the first that there is sets the number of bands
+# of frontends; the first that there is sets the number of bands
+_BAND_OPTIONS = ("n_coefficients", "n_mels", "bins_per_octave", "n_fft")
 _FIRST, _COUNTER = "features.0.weight", "num_batches_tracked"  # the counter is of no use, and older weights lack it
 
 
