@@ -146,6 +146,7 @@ class Encoder(nn.Module):
         )
         for stage in self.stages[:frozen]:
             stage.requires_grad_(False)
+        self.train()
 
     @property
     def stages(self) -> tuple[nn.Module, ...]:
