@@ -110,7 +110,7 @@ def read_normalise(folder: Path) -> bool:
     if not (folder / PREPROCESSOR).is_file():
         raise ConfigError(
             f"{folder} holds no {PREPROCESSOR}, which says whether clips are normalised; "
-            "put it there, or say so: model.normalise=true or false (wav2vec2, XLS-R, hubert: true; wavlm-base: false)"
+            "put it there, or say so: model.normalise=true or false (wav2vec2, XLS-R: true; wavlm-base: false)"
         )
     values = _read_json(folder, PREPROCESSOR)
     rate, normalise = values.get("sampling_rate", SAMPLE_RATE), values.get("do_normalize", True)

@@ -85,7 +85,8 @@ class SSLKnobs(NetworkKnobs):
                 "use fewer, or model.unfreeze=all"
             )
         normalise = backbone.read_normalise(folder) if self.normalise is None else self.normalise
-        return self.model_copy(update={"architecture": found, "normalise": normalise})
+        commit = {} if backbone.local(self.backbone) else {"revision": folder.name}  # what a branch is today
+        return self.model_copy(update={"architecture": found, "normalise": normalise, **commit})
 
     def build(self, frontend: FrontendKnobs, head: Head = "linear") -> SSL:
         """Make the network; of options that `ready` gave, or a checkpoint."""
