@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.cnn import CNNKnobs
+from dfad.networks.ssl import SSLKnobs
 from dfad.networks.vgg16 import VGG16Knobs
 
-NETWORKS: Mapping[str, type[NetworkKnobs]] = {"cnn": CNNKnobs, "vgg16": VGG16Knobs}
+NETWORKS: Mapping[str, type[NetworkKnobs]] = {"cnn": CNNKnobs, "ssl": SSLKnobs, "vgg16": VGG16Knobs}
 
 __all__ = ["NETWORKS", "NetworkKnobs"]

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from dfad.download import Progress
 from dfad.errors import DfadError
+from dfad.networks.ssl import SSL, SSLKnobs
 from dfad.networks.vgg16 import VGG, VGG16Knobs
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import TrainerKnobs
@@ -180,8 +181,21 @@ class VGG16Detector(Detector):
         return knobs, network
 
 
+class SSLDetector(Detector):
+    """Trains a self-supervised backbone: the back-end at a rate of its own, every layer slower than the one above."""
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """The back-end's, then those of the backbone from its topmost layer down, as far as it is trained."""
+        knobs, network = self.knobs.model, self.network
+        assert isinstance(knobs, SSLKnobs)
+        assert isinstance(network, SSL)
+        yield from self._groups([*network.sum.parameters(), *network.back_end.parameters()], knobs.lr)
+        for depth, parameters in enumerate(network.encoder.depths()):
+            yield from self._groups(parameters, knobs.backbone_lr * knobs.layer_decay**depth)
+
+
 # any other network trains under `Detector` itself
-DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector, "vgg16": VGG16Detector}
+DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector, "ssl": SSLDetector, "vgg16": VGG16Detector}
 
 
 def class_weights(counts: np.ndarray) -> tuple[float, float]:

@@ -162,12 +162,14 @@ def _sound(checkpoint: Path) -> Checkpoint:
 def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> Detector:
     attacks = sorted(_attacks_of_training(manifest, config.augment.vocoded) - {""})
     counts = drawn_by_class(manifest, cells_of(manifest, config.data, config.augment.copies))
+    downloading = screen.watch("downloading weights", "bytes")
+    model = config.model.ready(downloading)
     detector = DETECTORS.get(config.model.name, Detector)(
-        DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks)),
+        DetectorKnobs(frontend=config.frontend, model=model, attacks=tuple(attacks)),
         config.trainer,
         seed=config.seed,
         class_weights=class_weights(counts) if config.data.balance == "loss" else (1.0, 1.0),
-        progress=screen.watch("downloading weights", "bytes"),
+        progress=downloading,
     )
     detector.manifest = manifest
     return detector
