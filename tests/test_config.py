@@ -18,6 +18,7 @@ from dfad.corpora import CORPORA
 from dfad.errors import ConfigError
 from dfad.frontends import FRONTENDS
 from dfad.knobs import Knobs
+from dfad.losses import LOSSES
 from dfad.networks import NETWORKS
 from dfad.training.config import EvalConfig, TrainConfig, TrainerKnobs
 from dfad.training.loggers import LOGGERS
@@ -29,6 +30,7 @@ GROUPS: dict[str, dict[str, type[Knobs]]] = {
     "data": dict(CORPORA),
     "frontend": dict(FRONTENDS),
     "model": dict(NETWORKS),
+    "loss": dict(LOSSES),
     "trainer": {"default": TrainerKnobs},
     "logger": dict(LOGGERS),
 }

@@ -22,6 +22,7 @@ LAYERS = [
     {"networks", "augment", "corpora", "calibrate"},
     {"deployed", "prepared"},
     {"scorer", "evaluation"},
+    {"losses"},
     {"audit", "robustness"},
     {"report", "training"},
     {"commands"},

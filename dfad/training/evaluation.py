@@ -16,7 +16,7 @@ from dfad.clips import Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
-from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, require_calibrator, results_of
 from dfad.frontends import FrontendKnobs
 from dfad.knobs import Knobs, Named
 from dfad.labels import SPLITS
@@ -88,6 +88,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     deployed = in_run and run.finished and path.name == run.best.name
     stored = run.read_config() if in_run else None
     options = EvaluationKnobs.read({**(stored.eval.plain() if stored else {}), **(config.eval or {})}, at="eval")
+    require_calibrator(options, checkpoint.knobs.raw)
     data = _data(config, stored)
     whole = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
@@ -101,10 +102,10 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     seen = fingerprint(manifest, screen.watch("looking at clips"))
     place = Run(home / f"{data.name}-{_hash8(config, data, seen, chosen, path)}")
     validation = run.folder / "scores" / "val.csv" if deployed else None
-    choice = deploy(ScoreTable.read(validation) if validation else None, options)
+    choice = deploy(ScoreTable.read(validation) if validation else None, options, checkpoint.knobs.raw)
     about = (chosen, manifest.root, checkpoint.knobs.frontend, validation)
     with place.working("eval.log"):
-        task = _Task(config, checkpoint, data, manifest, chosen, place, choice.threshold or 0.0, screen)
+        task = _Task(config, checkpoint, data, manifest, chosen, place, choice.decides_at, screen)
         before = place.finished and not config.force
         judged = not (before and judged_with(place, options, choice))
         if judged:
