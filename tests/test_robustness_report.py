@@ -213,7 +213,8 @@ def write_suite(home: Path, name: str, member: Member, *, seed: int = 0, corpus:
     (place / "config.yaml").write_text(yaml.safe_dump(config))
     (place / FILE).write_text(json.dumps(member.deployed.plain()))
     (place / "metrics.json").write_text(json.dumps({"options": EvaluationKnobs(resamples=20).plain()}))
-    results = results_of(member.tables, member.deployed, resamples=20, seen={"mp3": "augment.codec"})
+    about = {"by": {"made": tables.made}}
+    results = results_of(member.tables, member.deployed, resamples=20, seen={"mp3": "augment.codec"}, about=about)
     (place / "robustness.json").write_text(json.dumps(results))
     return run
 
@@ -327,6 +328,23 @@ def test_suites_are_compared_on_what_they_share(shown: Shown, tmp_path: Path) ->
     assert ("first", "mean/laundering/seen") not in found  # only mp3 was
     alone = {(row["run"], row["key"]): row for row in json.loads(shown("a", "--json")[1])}
     assert alone["a", "mean/laundering"]["eer"] == pytest.approx(3 / 8)
+
+
+@pytest.mark.parametrize("words", [("a", "b"), ("a", "b", "--average")])
+def test_tables_that_were_scored_anew_are_not_taken_for_those_that_were_judged(
+    words: tuple[str, ...], shown: Shown, tmp_path: Path
+) -> None:
+    """As a suite leaves them that is killed after another seed has replaced some of its tables."""
+    tables = Tables(tmp_path / "a" / "evals" / "x-00000000" / "robustness")
+    assert tables.begin({NOISE: {"seed": 1}}) == ["noise@10"]
+    code, out, err = shown(*words)
+    assert (code, out) == (2, "")
+    said = " ".join(err.split())
+    assert "a/evals/x-00000000/robustness lacks noise 10 dB; type eval.py run=a robustness=… to score" in said
+    tables.write(NOISE, MEMBERS[0].tables[NOISE])
+    code, out, err = shown(*words)
+    assert (code, out) == (2, "")
+    assert "robustness.json is not of the scores of noise 10 dB that lie there now" in " ".join(err.split())
 
 
 def test_as_many_other_clips_are_not_the_same_clips(shown: Shown, tmp_path: Path) -> None:
