@@ -4,8 +4,15 @@ from collections.abc import Mapping
 
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.cnn import CNNKnobs
+from dfad.networks.lcnn import LCNNKnobs
+from dfad.networks.resnet18 import ResNet18Knobs
 from dfad.networks.vgg16 import VGG16Knobs
 
-NETWORKS: Mapping[str, type[NetworkKnobs]] = {"cnn": CNNKnobs, "vgg16": VGG16Knobs}
+NETWORKS: Mapping[str, type[NetworkKnobs]] = {
+    "cnn": CNNKnobs,
+    "lcnn": LCNNKnobs,
+    "resnet18": ResNet18Knobs,
+    "vgg16": VGG16Knobs,
+}
 
 __all__ = ["NETWORKS", "NetworkKnobs"]
