@@ -36,7 +36,9 @@ GROUPS: dict[str, dict[str, type[Knobs]]] = {
 }
 
 
-OTHERS = {"model": {"aasist_l": "aasist", "hubert": "ssl", "wavlm": "ssl", "xlsr": "ssl"}}  # presets beside those of the defaults, and whose options they set
+OTHERS = {
+    "model": {"aasist_l": "aasist", "hubert": "ssl", "wavlm": "ssl", "xlsr": "ssl"}
+}  # presets beside those of the defaults, and whose options they set
 NEEDED = {"parts": ["demo", "for_2sec"]}  # any value will do for a path, but not for all options
 
 

@@ -164,9 +164,9 @@ def config(manifest_csv: Path, runs: Path, loss: dict[str, Any] | None, **more: 
     values = {
         "data": {"name": "manifest", "path": str(manifest_csv), "batch_size": 8},
         "frontend": {"name": "logmel", "crop_s": 0.5, "n_mels": 24},
-        "model": {"name": "cnn", "channels": [4, 8]},
+        "model": {"name": "cnn", "channels": [4, 8], "lr": 0.02, "dropout": 0.0},
         "augment": {"name": "none"},
-        "trainer": {"accelerator": "cpu", "max_epochs": 2},
+        "trainer": {"accelerator": "cpu", "max_epochs": 8},
         "eval": {"resamples": 50},
         "runs": str(runs),
         **more,

@@ -17,7 +17,7 @@ from dfad.download import Progress
 from dfad.errors import DfadError
 from dfad.losses import CrossEntropyKnobs, LossKnobs
 from dfad.networks.ssl import SSL, SSLKnobs
-from dfad.networks.vgg16 import VGG, VGG16Knobs
+from dfad.networks.staged import Staged, StagedKnobs
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import TrainerKnobs
 from dfad.training.datamodule import Batch
@@ -173,33 +173,41 @@ class CNNDetector(Detector):
     """Trains the convolutional network from scratch; one group of parameters, so nothing differs from the base."""
 
 
-class VGG16Detector(Detector):
-    """Trains VGG16: head and backbone at learning rates of their own, and the backbone block by block if asked to."""
+class StagedDetector(Detector):
+    """Trains head and backbone at learning rates of their own, and the backbone block by block if asked to."""
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """The head's, then those of the blocks that are ever trained."""
-        knobs, network = self._vgg()
+        knobs, network = self._staged()
         yield from self._groups(network.head.parameters(), knobs.lr)
         yield from self._groups(network.blocks.parameters(), knobs.backbone_lr)
 
     @property
     def unfreezes(self) -> bool:
         """Whether the backbone is trained block by block."""
-        return self._vgg()[0].unfreeze_every is not None
+        return self._staged()[0].unfreeze_every is not None
 
     def on_train_epoch_start(self) -> None:
         """Freeze what this epoch does not train: parameters without gradients, which AdamW leaves alone.
 
         Only now, as whatever wraps the network for several devices before must see all that are ever trained.
         """
-        knobs, network = self._vgg()
+        knobs, network = self._staged()
         network.freeze(knobs.trained_in(self.current_epoch))
 
-    def _vgg(self) -> tuple[VGG16Knobs, VGG]:
+    def _staged(self) -> tuple[StagedKnobs, Staged]:
         knobs, network = self.knobs.model, self.network
-        assert isinstance(knobs, VGG16Knobs)
-        assert isinstance(network, VGG)
+        assert isinstance(knobs, StagedKnobs)
+        assert isinstance(network, Staged)
         return knobs, network
+
+
+class VGG16Detector(StagedDetector):
+    """Trains VGG16."""
+
+
+class ResNet18Detector(StagedDetector):
+    """Trains ResNet-18."""
 
 
 class SSLDetector(Detector):
@@ -216,7 +224,12 @@ class SSLDetector(Detector):
 
 
 # any other network trains under `Detector` itself
-DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector, "ssl": SSLDetector, "vgg16": VGG16Detector}
+DETECTORS: Mapping[str, type[Detector]] = {
+    "cnn": CNNDetector,
+    "vgg16": VGG16Detector,
+    "resnet18": ResNet18Detector,
+    "ssl": SSLDetector,
+}
 
 
 def class_weights(counts: np.ndarray) -> tuple[float, float]:
