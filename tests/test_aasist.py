@@ -17,7 +17,7 @@ from dfad.errors import ConfigError
 from dfad.frontends import LogMelKnobs, RawKnobs
 from dfad.networks.aasist import AASIST, AASISTKnobs
 from dfad.networks.heads import make_head
-from dfad.networks.published import our_name
+from dfad.networks.published import translated
 from dfad.networks.sinc import SincBank, band_pass, mel_edges
 from dfad.training.config import TrainConfig
 from tests.test_config import composed, preset
@@ -42,7 +42,7 @@ def published(system: str, reference: Path) -> AASIST:
     network = knobs.build(RawKnobs(crop_s=SAMPLES / 16000))
     path = reference / "reference" / "aasist" / f"{system}.pth"
     given = torch.load(path, map_location="cpu", weights_only=True)
-    network.load_state_dict({str(our_name(name)): tensor for name, tensor in given.items()})
+    network.load_state_dict(translated(given, network))
     return network.eval()
 
 
