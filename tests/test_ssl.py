@@ -304,4 +304,5 @@ def test_two_devices_learn_what_one_learns(
     one, two = found
     assert one.keys() == two.keys()
     for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
+        if not name.endswith("k_proj.bias"):  # a softmax does not see it: its gradient is rounding, which Adam enlarges
+            torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda said, n=name: n + said)

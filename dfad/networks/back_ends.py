@@ -37,7 +37,7 @@ class AttentivePool(nn.Module):
 
     def __init__(self, width: int, attention: int = 128) -> None:
         super().__init__()
-        self.attention = nn.Sequential(nn.Linear(width, attention), nn.Tanh(), nn.Linear(attention, 1))
+        self.attention = nn.Sequential(nn.Linear(width, attention), nn.Tanh(), nn.Linear(attention, 1, bias=False))
 
     def forward(self, frames: Tensor) -> Tensor:
         """Compute the statistics."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, WithJsonSchema, field_validator
 from torch import Tensor, nn
 
 from dfad.download import Progress
@@ -22,7 +22,7 @@ from dfad.networks.base import NetworkKnobs
 from dfad.networks.encoder import Encoder
 from dfad.networks.heads import Head
 
-Layer = Annotated[int, Field(ge=1, le=256)]
+_Unfreeze = Annotated[str | int, WithJsonSchema({"enum": ["none", "1, 2, …", "all"]})]
 CONVOLUTIONS, EMBEDDING, KEPT, ALL = range(1, 5)  # how many stages of the encoder are frozen, up to and with this one
 
 
@@ -39,9 +39,7 @@ class SSLKnobs(NetworkKnobs):
         description="a name on the Hugging Face hub (downloaded once) | a folder",
     )
     revision: str = Field("main", min_length=1, description="branch, tag or commit on the hub")
-    unfreeze: Literal["none", "all"] | Layer = Field(
-        "none", description="what of the backbone is trained: none | the last so many layers | all"
-    )
+    unfreeze: _Unfreeze = Field("none", description="what of the backbone is trained: so many layers, from the last")
     freeze_convolutions: bool = Field(True, description="keep the convolutions under unfreeze=all")
     backbone_dropout: float = Field(0.1, ge=0, lt=1, description="in the layers that are trained")
     layer_drop: float = Field(0.0, ge=0, lt=1, description="probability that a trained layer is skipped in a step")
@@ -54,6 +52,13 @@ class SSLKnobs(NetworkKnobs):
     architecture: Annotated[Architecture | None, Free] = Field(
         None, description="what config.json says, written into checkpoints; null: read from the backbone"
     )
+
+    @field_validator("unfreeze")
+    @classmethod
+    def _layers(cls, unfreeze: str | int) -> str | int:
+        if unfreeze not in ("none", "all") and not (isinstance(unfreeze, int) and unfreeze > 0):
+            raise ValueError("should be none, all, or how many of the last layers: 1, 2, …")
+        return unfreeze
 
     def require(self, frontend: FrontendKnobs) -> None:
         """Refuse anything but waveforms at 16 kHz, and to go without `transformers`."""
