@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 
+from dfad.networks.aasist import AASISTKnobs
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.cnn import CNNKnobs
 from dfad.networks.ssl import SSLKnobs
 from dfad.networks.vgg16 import VGG16Knobs
 
-NETWORKS: Mapping[str, type[NetworkKnobs]] = {"cnn": CNNKnobs, "ssl": SSLKnobs, "vgg16": VGG16Knobs}
+NETWORKS: Mapping[str, type[NetworkKnobs]] = {
+    "cnn": CNNKnobs,
+    "vgg16": VGG16Knobs,
+    "aasist": AASISTKnobs,
+    "ssl": SSLKnobs,
+}
 
 __all__ = ["NETWORKS", "NetworkKnobs"]

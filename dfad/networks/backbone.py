@@ -135,7 +135,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         _there(folder, name)
         path = folder / name
         found |= (
-            _safetensors(path) if path.suffix == ".safetensors" else pretrained.read_weights(path, "model.backbone")
+            _safetensors(path) if path.suffix == ".safetensors" else pretrained.read_weights(path, "model.backbone=")
         )
     return {ours: tensor for name, tensor in found.items() if (ours := _renamed(name)).startswith(_PARTS)}
 
