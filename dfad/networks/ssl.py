@@ -17,7 +17,7 @@ from dfad.frontends import FrontendKnobs
 from dfad.knobs import Free
 from dfad.networks import backbone, pretrained
 from dfad.networks.architecture import Architecture, require_transformers
-from dfad.networks.back_ends import BACK_ENDS, LayerSum
+from dfad.networks.back_ends import BACK_ENDS, LEAST_FRAMES, LayerSum
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.encoder import Encoder
 from dfad.networks.heads import Head
@@ -46,8 +46,10 @@ class SSLKnobs(NetworkKnobs):
     normalise: bool | None = Field(
         None, description="each clip to zero mean and unit variance; null: as its preprocessor_config.json says"
     )
-    back_end: Literal["pool"] = Field("pool", description="attentive statistics pooling and a linear layer")
-    hidden: int = Field(256, ge=1, le=8192, description="units of the back-end")
+    back_end: Literal["pool", "aasist"] = Field(
+        "pool", description="attentive statistics pooling and a linear layer, or AASIST's graphs"
+    )
+    hidden: int = Field(128, ge=3, le=8192, description="width to which the back-end projects frames first")
     dropout: float = Field(0.2, ge=0, lt=1, description="before its last layer")
     architecture: Annotated[Architecture | None, Free] = Field(
         None, description="what config.json says, written into checkpoints; null: read from the backbone"
@@ -132,10 +134,14 @@ class SSLKnobs(NetworkKnobs):
         return layers if self.unfreeze == "none" else 0
 
     def _known(self, frontend: FrontendKnobs) -> Architecture:
-        """The architecture, of which a crop makes at least a frame."""
+        """The architecture, if a crop makes frames enough."""
         assert self.architecture is not None, "SSLKnobs.ready comes before build"
-        if self.architecture.frames(frontend.crop_samples) < 1:
-            raise ConfigError(f"frontend.crop_s={frontend.crop_s} gives the backbone no frame; raise it")
+        found, least = self.architecture.frames(frontend.crop_samples), LEAST_FRAMES[self.back_end]
+        if found < least:
+            raise ConfigError(
+                f"frontend.crop_s={frontend.crop_s} gives {max(0, found)} frames, and model.back_end={self.back_end} "
+                f"needs {least}; raise it"
+            )
         return self.architecture
 
 
