@@ -254,10 +254,12 @@ def test_a_folder_that_is_not_there_is_no_name_on_the_hub(name: str) -> None:
     [
         ({}, LogMelKnobs(), "not frontend=logmel; use frontend=raw"),
         ({}, RawKnobs(sample_rate=8000), "use frontend.sample_rate=16000"),
-        ({}, RawKnobs(crop_s=0.01), "frontend.crop_s=0.01 gives the backbone no frame"),
+        ({}, RawKnobs(crop_s=0.01), "crop_s=0.01 gives 0 frames, and model.back_end=pool needs 1"),
+        ({"back_end": "aasist"}, RawKnobs(crop_s=0.05), "gives 2 frames, and model.back_end=aasist needs 3"),
         ({"unfreeze": 4}, FRONTEND, "model.unfreeze=4: the backbone has 3 layers"),
         ({"architecture": {"model_type": "wavlm"}}, FRONTEND, "leave it null"),
-        ({"unfreeze": 0}, FRONTEND, "model.unfreeze|unfreeze"),
+        ({"unfreeze": 0}, FRONTEND, "unfreeze=0: should be none, all, or how many of the last layers"),
+        ({"unfreeze": "some"}, FRONTEND, 'unfreeze="some": should be none, all, or how many of the last layers'),
     ],
 )
 def test_options_that_do_not_fit_are_refused(options: Any, frontend: Any, answer: str, published: Path) -> None:

@@ -107,8 +107,14 @@ def test_an_even_attention_pools_mean_and_deviation() -> None:
 @pytest.mark.parametrize("head", ["linear", "cosine", "cosines"])
 def test_every_back_end_takes_every_last_layer(back_end: str, head: Any, folders: dict[str, Path]) -> None:
     network = ready(folders["wav2vec2"], back_end=back_end).build(FRONTEND, head)
-    assert network(waves(3)).shape == (3,)
-    assert network.eval()(waves(1)).shape == (1,)
+    network(waves(3)).square().sum().backward()
+    idle = {p for name, p in network.named_parameters() if ".idle." in name}  # of AASIST's published weights
+    learning = [p for part in (network.sum, network.back_end) for p in part.parameters() if p not in idle]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learning)
+    network.eval()
+    with torch.no_grad():
+        together, alone = network(waves(3)), torch.cat([network(wave[None]) for wave in waves(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 # --- what is frozen, and what is trained ---------------------------------------------------------
@@ -304,4 +310,5 @@ def test_two_devices_learn_what_one_learns(
     one, two = found
     assert one.keys() == two.keys()
     for name in one:
-        torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4)
+        if not name.endswith("k_proj.bias"):  # a softmax does not see it: its gradient is rounding, which Adam enlarges
+            torch.testing.assert_close(one[name], two[name], rtol=1e-3, atol=1e-4, msg=lambda said, n=name: n + said)

@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from dfad.networks.aasist import AASIST, POOL, AASISTKnobs
 from dfad.networks.heads import Head, make_head
 
 
@@ -37,7 +39,7 @@ class AttentivePool(nn.Module):
 
     def __init__(self, width: int, attention: int = 128) -> None:
         super().__init__()
-        self.attention = nn.Sequential(nn.Linear(width, attention), nn.Tanh(), nn.Linear(attention, 1))
+        self.attention = nn.Sequential(nn.Linear(width, attention), nn.Tanh(), nn.Linear(attention, 1, bias=False))
 
     def forward(self, frames: Tensor) -> Tensor:
         """Compute the statistics."""
@@ -58,5 +60,25 @@ def _pool(width: int, hidden: int, dropout: float, head: Head) -> nn.Module:
     )
 
 
+class GraphBackEnd(AASIST):
+    """AASIST on the frames of a backbone in place of sinc filters (Tak et al., Odyssey 2022).
+
+    Frames come at 50 a second and not at the sample rate, so its blocks do not pool over time.
+
+    Shape:
+        (batch, frames, width), 3 frames or more -> (batch,)
+    """
+
+    def __init__(self, width: int, hidden: int, dropout: float, head: Head) -> None:
+        knobs = AASISTKnobs(filters=hidden, dropout=dropout)
+        super().__init__(knobs, nn.Linear(width, hidden), head, pool=1)
+
+    def front(self, wave: Tensor) -> Tensor:
+        """Compute the map that the blocks take. Shape: (batch, frames, width) -> (batch, 1, bands, frames)."""
+        bands = self.bank(wave).mT[:, None]
+        return F.selu(self.norm(F.max_pool2d(bands, POOL)))
+
+
 # (width of the frames, hidden units, dropout, last layer) → module: (batch, frames, width) → (batch,) logits
-BACK_ENDS: Mapping[str, Callable[[int, int, float, Head], nn.Module]] = {"pool": _pool}
+BACK_ENDS: Mapping[str, Callable[[int, int, float, Head], nn.Module]] = {"pool": _pool, "aasist": GraphBackEnd}
+LEAST_FRAMES: Mapping[str, int] = {"pool": 1, "aasist": POOL}

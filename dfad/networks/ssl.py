@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, WithJsonSchema, field_validator
 from torch import Tensor, nn
 
 from dfad.download import Progress
@@ -17,12 +17,12 @@ from dfad.frontends import FrontendKnobs
 from dfad.knobs import Free
 from dfad.networks import backbone, pretrained
 from dfad.networks.architecture import Architecture, require_transformers
-from dfad.networks.back_ends import BACK_ENDS, LayerSum
+from dfad.networks.back_ends import BACK_ENDS, LEAST_FRAMES, LayerSum
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.encoder import Encoder
 from dfad.networks.heads import Head
 
-Layer = Annotated[int, Field(ge=1, le=256)]
+_Unfreeze = Annotated[str | int, WithJsonSchema({"enum": ["none", "1, 2, …", "all"]})]
 CONVOLUTIONS, EMBEDDING, KEPT, ALL = range(1, 5)  # how many stages of the encoder are frozen, up to and with this one
 
 
@@ -39,21 +39,28 @@ class SSLKnobs(NetworkKnobs):
         description="a name on the Hugging Face hub (downloaded once) | a folder",
     )
     revision: str = Field("main", min_length=1, description="branch, tag or commit on the hub")
-    unfreeze: Literal["none", "all"] | Layer = Field(
-        "none", description="what of the backbone is trained: none | the last so many layers | all"
-    )
+    unfreeze: _Unfreeze = Field("none", description="what of the backbone is trained: so many layers, from the last")
     freeze_convolutions: bool = Field(True, description="keep the convolutions under unfreeze=all")
     backbone_dropout: float = Field(0.1, ge=0, lt=1, description="in the layers that are trained")
     layer_drop: float = Field(0.0, ge=0, lt=1, description="probability that a trained layer is skipped in a step")
     normalise: bool | None = Field(
         None, description="each clip to zero mean and unit variance; null: as its preprocessor_config.json says"
     )
-    back_end: Literal["pool"] = Field("pool", description="attentive statistics pooling and a linear layer")
-    hidden: int = Field(256, ge=1, le=8192, description="units of the back-end")
+    back_end: Literal["pool", "aasist"] = Field(
+        "pool", description="attentive statistics pooling and a linear layer, or AASIST's graphs"
+    )
+    hidden: int = Field(128, ge=3, le=8192, description="width to which the back-end projects frames first")
     dropout: float = Field(0.2, ge=0, lt=1, description="before its last layer")
     architecture: Annotated[Architecture | None, Free] = Field(
         None, description="what config.json says, written into checkpoints; null: read from the backbone"
     )
+
+    @field_validator("unfreeze")
+    @classmethod
+    def _layers(cls, unfreeze: str | int) -> str | int:
+        if unfreeze not in ("none", "all") and not (isinstance(unfreeze, int) and unfreeze > 0):
+            raise ValueError("should be none, all, or how many of the last layers: 1, 2, …")
+        return unfreeze
 
     def require(self, frontend: FrontendKnobs) -> None:
         """Refuse anything but waveforms at 16 kHz, and to go without `transformers`."""
@@ -127,10 +134,14 @@ class SSLKnobs(NetworkKnobs):
         return layers if self.unfreeze == "none" else 0
 
     def _known(self, frontend: FrontendKnobs) -> Architecture:
-        """The architecture, of which a crop makes at least a frame."""
+        """The architecture, if a crop makes frames enough."""
         assert self.architecture is not None, "SSLKnobs.ready comes before build"
-        if self.architecture.frames(frontend.crop_samples) < 1:
-            raise ConfigError(f"frontend.crop_s={frontend.crop_s} gives the backbone no frame; raise it")
+        found, least = self.architecture.frames(frontend.crop_samples), LEAST_FRAMES[self.back_end]
+        if found < least:
+            raise ConfigError(
+                f"frontend.crop_s={frontend.crop_s} gives {max(0, found)} frames, and model.back_end={self.back_end} "
+                f"needs {least}; raise it"
+            )
         return self.architecture
 
 
