@@ -29,8 +29,13 @@ class LCNNKnobs(NetworkKnobs):
     """Options of the light convolutional network."""
 
     name: Literal["lcnn"] = "lcnn"
+    lr: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
     width: int = Field(
-        32, ge=4, le=1024, multiple_of=4, description="channels of the first layer; others in proportion"
+        16,
+        ge=4,
+        le=1024,
+        multiple_of=4,
+        description="channels of the first layer, 32 as published; others in proportion",
     )
     pooling: Literal["mean", "lstm"] = Field(
         "mean",
