@@ -15,7 +15,8 @@ from dfad.errors import did_you_mean
 from dfad.evaluation import EvaluationKnobs
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Free, Knobs, Named
-from dfad.networks import NETWORKS, NetworkKnobs
+from dfad.networks import NetworkKnobs
+from dfad.networks.fusion import EVERY_NETWORK
 from dfad.robustness.options import RobustnessKnobs
 from dfad.training.loggers import LOGGERS, LoggerKnobs, NoLoggerKnobs
 
@@ -72,7 +73,7 @@ class TrainConfig(Knobs):
 
     data: Annotated[CorpusKnobs, Named(CORPORA)]
     frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
-    model: Annotated[NetworkKnobs, Named(NETWORKS)]
+    model: Annotated[NetworkKnobs, Named(EVERY_NETWORK)]
     augment: AugmentKnobs
     trainer: TrainerKnobs
     eval: Annotated[EvaluationKnobs, Free] = Field(EvaluationKnobs())
