@@ -17,6 +17,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "robustness": "laundered and attacked      dfad robustness runs/… runs/… --html page.html",
     "audit": "what lets models cheat?     dfad audit my.csv --out audit",
     "prepare": "bring and check a corpus    dfad prepare for_rerec",
+    "import": "networks others trained     dfad import aasist",
     "vocode": "spoofed copies of speech    dfad vocode my.csv --out copies",
     "options": "explain every option        dfad options model",
 }

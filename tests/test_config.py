@@ -34,6 +34,7 @@ GROUPS: dict[str, dict[str, type[Knobs]]] = {
 }
 
 
+OTHERS = {"model": {"aasist_l": "aasist"}}  # presets beside those of the defaults, and whose options they set
 NEEDED = {"parts": ["demo", "for_2sec"]}  # any value will do for a path, but not for all options
 
 
@@ -49,9 +50,16 @@ def test_every_yaml_begins_with_the_command_that_uses_it(path: Path) -> None:
     assert path.read_text().removeprefix("# @package _global_\n").startswith("# python ")
 
 
+def preset(group: str, name: str) -> dict[str, Any]:
+    """The values of a preset for its own group; one that also sets others says so in its first line."""
+    text = (CONF / group / f"{name}.yaml").read_text()
+    values = yaml.safe_load(text)
+    return dict(values[group] if text.startswith("# @package _global_\n") else values)
+
+
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group, table in GROUPS.items() for name in table])
 def test_a_preset_shows_every_option_with_its_default(group: str, name: str) -> None:
-    values = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    values = preset(group, name)
     given = {key: value for key, value in values.items() if value != "???"}
     needed = {key: NEEDED.get(key, "x") for key, value in values.items() if value == "???"}
     knobs = GROUPS[group][name]
@@ -59,9 +67,17 @@ def test_a_preset_shows_every_option_with_its_default(group: str, name: str) -> 
     assert set(values) == set(knobs.model_fields)
 
 
+@pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in OTHERS.items() for name in names])
+def test_another_preset_shows_every_option_too(group: str, name: str) -> None:
+    values, knobs = preset(group, name), GROUPS[group][OTHERS[group][name]]
+    assert set(values) == set(knobs.model_fields)
+    assert values["name"] == OTHERS[group][name]
+    assert knobs.read(values).plain() != knobs.read({"name": values["name"]}).plain()
+
+
 def test_every_choice_has_its_yaml() -> None:
     for group, table in GROUPS.items():
-        assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(table)
+        assert {path.stem for path in (CONF / group).glob("*.yaml")} == set(table) | set(OTHERS.get(group, ()))
     for path in (CONF / "augment").glob("*.yaml"):
         assert AugmentKnobs.read(yaml.safe_load(path.read_text())).name == path.stem
 

@@ -67,6 +67,8 @@ def scored(
             name = place.name if run == place else f"{run.name}/{place.name}"
             chosen = run / "scores" / "val.csv"
             same = chosen.is_file() and (run == place or _of_best(place))
+            if (beside := place / "validation" / "scores.csv").is_file():  # of an imported network
+                chosen, same = beside, True
             return Scored(
                 name,
                 ScoreTable.read(scores),

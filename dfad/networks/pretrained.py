@@ -48,8 +48,12 @@ def imagenet(variant: str, progress: Progress | None = None) -> Path:
     )
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, said: str = "model.pretrained=") -> dict[str, Tensor]:
     """Read a state dict, be it bare, under the key `state_dict`, or of a network that was wrapped for several devices.
+
+    Args:
+        path: of the file.
+        said: what stands before the path in messages.
 
     Raises:
         ConfigError: if there is no such file.
@@ -64,7 +68,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise RunError(
-            f"model.pretrained={path} is damaged, or no state dict that can be loaded safely; "
+            f"{said}{path} is damaged, or no state dict that can be loaded safely; "
             "give one that torch.save(network.state_dict(), path) wrote"
         )
     return {str(name).removeprefix("module."): value for name, value in content.items()}

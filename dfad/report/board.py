@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-STATUSES = ("finished", "running", "failed", "unfinished", "damaged")
+STATUSES = ("finished", "running", "failed", "imported", "unfinished", "damaged")
 METRICS = ("val/cllr", "val/eer", "test/eer")  # those that are shown first; validation is what one may choose by
 FACTS = ("run", "status", "error", "when", "epochs", "clips")
 COUNTS = ("seeds", "groups")  # columns of the tables of means
@@ -168,10 +168,10 @@ def _row(folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"run": folder.name}
     try:
         finished = (folder / "metrics.json").is_file()
-        failed = (folder / "error.txt").is_file()
+        failed, imported = ((folder / name).is_file() for name in ("error.txt", "imported.json"))
         running = not finished and _locked(folder / ".lock")
         row["status"] = next(
-            name for name, holds in zip(STATUSES, (finished, running, failed, True), strict=False) if holds
+            name for name, holds in zip(STATUSES, (finished, running, failed, imported, True), strict=False) if holds
         )
         if (folder / "config.yaml").is_file():
             row |= _flat("", read_mapping(folder / "config.yaml"))

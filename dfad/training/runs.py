@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from dfad.errors import IN_RUN, DfadError, RunError
 from dfad.training.config import TrainConfig
 
+IMPORTED = "imported.json"  # says where weights came from that were not trained here
 PACKAGES = (
     "dfad",
     "torch",
@@ -75,6 +76,11 @@ class Run:
     def finished(self) -> bool:
         """Whether the results are there; they are written last."""
         return (self.folder / "metrics.json").is_file()
+
+    @property
+    def imported(self) -> bool:
+        """Whether its weights came from elsewhere: there is no training, no corpus and no validation of its own."""
+        return (self.folder / IMPORTED).is_file()
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -168,6 +174,8 @@ class Run:
         path = self.folder / "config.yaml"
         if not path.is_file():
             raise RunError(f"{self.folder} is no run folder: it has no config.yaml")
+        if self.imported:
+            raise RunError(f"{self.folder} was imported, so it has no training and no clips of its own")
         return TrainConfig.read(yaml.safe_load(path.read_text()))
 
     def write_json(self, name: str, content: Any) -> None:

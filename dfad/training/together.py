@@ -29,7 +29,7 @@ from dfad.errors import ConfigError, DataError, DfadError
 from dfad.training.config import DeviceKnobs
 from dfad.training.ranks import ALONE, READY, Rank, free_port, threads
 
-JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.evaluation"}  # modules with a function `follow`
+JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.task"}  # modules with a function `follow`
 _GRACE_S = 15.0  # for rank 0 to leave by itself
 _INTERNAL = 70  # exit code of a rank for an error that is no DfadError
 
