@@ -18,7 +18,8 @@ from dfad.deployed import Deployed, Raw
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Knobs, Named
-from dfad.networks import NETWORKS, NetworkKnobs
+from dfad.networks import NetworkKnobs
+from dfad.networks.fusion import EVERY_NETWORK
 from dfad.networks.heads import Head
 
 FORMAT = 1  # of what a checkpoint says of itself; raised when an older dfad could misread it
@@ -29,7 +30,7 @@ class DetectorKnobs(Knobs):
 
     format: int = FORMAT
     frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
-    model: Annotated[NetworkKnobs, Named(NETWORKS)]
+    model: Annotated[NetworkKnobs, Named(EVERY_NETWORK)]
     head: Head = "linear"  # last layer of the network, by the loss
     raw: Raw = Raw()  # what it gives
     attacks: tuple[str, ...] = ()  # that training had

@@ -20,7 +20,7 @@ LAYERS = [
     {"scores", "extract"},
     {"metrics", "effects", "frontends", "score_files"},
     {"networks", "augment", "corpora", "calibrate"},
-    {"deployed", "prepared"},
+    {"deployed", "prepared", "fusing"},
     {"scorer", "evaluation"},
     {"losses"},
     {"audit", "robustness"},

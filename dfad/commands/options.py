@@ -14,6 +14,7 @@ from rich.table import Table
 from dfad.commands.guard import guarded
 from dfad.errors import ConfigError, did_you_mean
 from dfad.knobs import Knobs, Named, knobs_in
+from dfad.networks.fusion import FusionKnobs
 
 
 def main() -> None:
@@ -75,7 +76,9 @@ def _tables(at: str, knobs: type[Knobs]) -> Iterator[tuple[str, tuple[str, list[
         marks = [mark for mark in field.metadata if isinstance(mark, Named)]
         below = [kind for kind in knobs_in(field.annotation) if not marks]
         if marks:
-            inner += [(f"{key}={choice}", kind) for choice, kind in marks[0].table.items()]
+            inner += [
+                (f"{key}={choice}", kind) for choice, kind in marks[0].table.items() if kind is not FusionKnobs
+            ]  # made, not typed
         elif below:
             inner += [(key, kind) for kind in below]
         elif name != "name":

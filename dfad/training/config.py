@@ -16,7 +16,8 @@ from dfad.evaluation import EvaluationKnobs, require_calibrator
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Free, Knobs, Later, Named
 from dfad.losses import LOSSES, CrossEntropyKnobs, LossKnobs
-from dfad.networks import NETWORKS, NetworkKnobs
+from dfad.networks import NetworkKnobs
+from dfad.networks.fusion import EVERY_NETWORK
 from dfad.robustness.options import RobustnessKnobs
 from dfad.training.loggers import LOGGERS, LoggerKnobs, NoLoggerKnobs
 
@@ -73,7 +74,7 @@ class TrainConfig(Knobs):
 
     data: Annotated[CorpusKnobs, Named(CORPORA)]
     frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
-    model: Annotated[NetworkKnobs, Named(NETWORKS)]
+    model: Annotated[NetworkKnobs, Named(EVERY_NETWORK)]
     augment: AugmentKnobs
     loss: Annotated[LossKnobs, Named(LOSSES), Later] = CrossEntropyKnobs()
     trainer: TrainerKnobs
