@@ -12,50 +12,34 @@ all of them; of runs that held a group out, the stored results are read. It is n
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
+from bench.held_out import RESAMPLES, Found, found, held_out, said
 from dfad.audio import fit, load
 from dfad.clips import Manifest
 from dfad.evaluation import unit_of
-from dfad.metrics.bootstrap import Interval, distributions, interval
+from dfad.metrics.bootstrap import distributions, interval
 from dfad.metrics.weighted import Weighted
 from dfad.robustness.given import Given, Voices, keys_of
 from dfad.robustness.perturbations import LAUNDERING
 from dfad.scorer import Scorer, load_scorer
 from dfad.scores import ScoreTable
-from dfad.training.config import TrainConfig
 from dfad.training.perturbing import voice_rows
-from dfad.training.runs import Run
 
-BATCH, RESAMPLES = 64, 1000
+BATCH = 64
 CLEAN = "clean"
-
-
-class Found(NamedTuple):
-    """A finished run."""
-
-    run: Run
-    config: TrainConfig
-
-    @property
-    def preset(self) -> str:
-        """Its augmentation."""
-        return self.config.augment.name
 
 
 def main(folder: Path) -> list[str]:
     """Measure, and give lines of Markdown."""
-    runs = [Found(Run(path), Run(path).read_config()) for path in sorted(folder.iterdir()) if Run(path).finished]
-    presets = sorted({run.preset for run in runs}, key=lambda name: ("none", "light", name).index(name))
-    whole = [run for run in runs if run.config.data.hold_out is None]
-    held = [run for run in runs if run.config.data.hold_out is not None]
-    return [*_laundered(whole, presets, folder), "", *_held_out(held, presets)]
+    runs = found(folder, lambda config: config.augment.name)
+    presets = sorted({run.name for run in runs}, key=lambda name: (("none", "light", name).index(name), name))
+    laundered = _laundered([run for run in runs if run.held is None], presets, folder)
+    return [*laundered, "", *held_out(runs, presets, "`augment=`")]
 
 
 def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> list[str]:
@@ -90,7 +74,7 @@ def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> l
         "|---|---|---|---|---|",
     ]
     for preset in presets:
-        members = [stored[run.run.folder.name] for run in runs if run.preset == preset]
+        members = [stored[run.run.folder.name] for run in runs if run.name == preset]
         systems = [Weighted(values, labels, ("eer",)) for member in members for values in member]
         drawn = np.array([each["eer"] for each in distributions(systems, labels, unit.clusters, resamples=RESAMPLES)])
         exact = np.array([system(np.ones((1, len(labels))))[0] for system in systems]).reshape(len(members), len(names))
@@ -101,8 +85,8 @@ def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> l
         spread = np.mean([drawn[:, at].mean(1) for kind, at in by_kind.items() if kind != CLEAN], axis=0)
         worst = sorted((kind for kind in means if kind != CLEAN), key=lambda kind: -means[kind].mean())[:3]
         lines.append(
-            f"| {preset} | {len(members)} | {_said(means[CLEAN], interval(drawn[:, 0].mean(0), unit.count))} | "
-            f"{_said(laundered, interval(spread.mean(0), unit.count))} | "
+            f"| {preset} | {len(members)} | {said(means[CLEAN], interval(drawn[:, 0].mean(0), unit.count))} | "
+            f"{said(laundered, interval(spread.mean(0), unit.count))} | "
             f"{', '.join(f'{kind} {100 * means[kind].mean():.1f}' for kind in worst)} |"
         )
     return lines
@@ -111,11 +95,6 @@ def _laundered(runs: Sequence[Found], presets: Sequence[str], folder: Path) -> l
 def _usable(found: Found) -> Manifest:
     """The clips that the run could use."""
     return found.config.data.manifest().without(found.run.read_json("manifest.json")["skipped"])
-
-
-def _said(values: np.ndarray, between: Interval) -> str:
-    deviation = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
-    return f"{100 * values.mean():.1f}{deviation} ({100 * between.low:.1f} … {100 * between.high:.1f})"
 
 
 def _scored(scorers: Sequence[Scorer], manifest: Manifest) -> Iterator[tuple[str, np.ndarray]]:
@@ -149,31 +128,6 @@ def _crop(manifest: Manifest, row: int, frontend) -> np.ndarray:
 
 def _by_all(scorers: Sequence[Scorer], waves: torch.Tensor) -> np.ndarray:
     return np.stack([np.concatenate([scorer.score(some).numpy() for some in waves.split(BATCH)]) for scorer in scorers])
-
-
-def _held_out(runs: Sequence[Found], presets: Sequence[str]) -> list[str]:
-    found: dict[str, dict[str, tuple[float, list[float]]]] = defaultdict(dict)
-    for run in runs:
-        results = run.run.read_json("metrics.json")
-        eer, between = results["values"]["test/eer"], results["intervals"]["test/eer"]
-        found[str(run.config.data.hold_out)][run.preset] = eer, between
-    groups = sorted(found)
-    lines = [
-        "Each group held out in turn, trained on all others; EER on it, %, with 95 % intervals, one seed.",
-        "",
-        f"| `augment=` | {' | '.join(group.partition(':')[2] for group in groups)} | mean | worst |",
-        f"|---|{'---|' * (len(groups) + 2)}",
-    ]
-    for preset in presets:
-        cells = [found[group].get(preset) for group in groups]
-        shown = [
-            "" if cell is None else f"{100 * cell[0]:.1f} ({100 * cell[1][0]:.1f} … {100 * cell[1][1]:.1f})"
-            for cell in cells
-        ]
-        values = [100 * cell[0] for cell in cells if cell]
-        ends = [f"{np.mean(values):.1f}", f"{max(values):.1f}"] if len(values) == len(groups) else ["", ""]
-        lines.append(f"| {preset} | {' | '.join([*shown, *ends])} |")
-    return lines
 
 
 if __name__ == "__main__":

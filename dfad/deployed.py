@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import json
+from math import nan
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from dfad.calibrate import CALIBRATORS, Calibrator
+from dfad.calibrate import CALIBRATORS, Calibrator, p_spoof
 from dfad.errors import ConfigError, RunError
 from dfad.knobs import Knobs, Named
 
 FILE = "deployed.json"
+
+
+class Raw(Knobs):
+    """What the raw scores of a detector are, by the loss that it learnt by.
+
+    Attributes:
+        unit: log-odds of bona fide; or cosines, of which only a calibrator makes such.
+        scale: by which the loss reads them as log-odds.
+        middle: the score at which it draws the line between the classes.
+    """
+
+    unit: Literal["log-odds", "cosine"] = "log-odds"
+    scale: float = Field(1.0, gt=0)
+    middle: float = 0.0
 
 
 class Deployed(Knobs):
@@ -24,6 +39,7 @@ class Deployed(Knobs):
         rule: that chose the threshold.
         prior: share of spoof that P(spoof) expects beforehand.
         notes: why something is missing.
+        raw: what the raw scores are.
     """
 
     threshold: float | None = None
@@ -31,6 +47,18 @@ class Deployed(Knobs):
     rule: str | float = "eer"
     prior: float = Field(0.5, gt=0, lt=1)
     notes: tuple[str, ...] = ()
+    raw: Raw = Raw()
+
+    @property
+    def decides_at(self) -> float:
+        """The threshold, in the units of the raw scores; where there is none, the one of the loss."""
+        return self.raw.middle if self.threshold is None else self.threshold
+
+    def p_spoof(self, raw_score: float) -> float:
+        """The probability that a clip is synthetic; NaN for a cosine without a calibrator."""
+        if self.calibrator:
+            return float(p_spoof(self.calibrator(raw_score), self.prior))
+        return nan if self.raw.unit == "cosine" else float(p_spoof(raw_score, self.prior))
 
     @classmethod
     def of_run(cls, folder: Path) -> Self | None:

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dfad.audio import LIMITS, fit, load
-from dfad.calibrate import p_spoof
-from dfad.deployed import Deployed
+from dfad.deployed import Deployed, Raw
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.knobs import Knobs, Named
@@ -33,6 +32,7 @@ class DetectorKnobs(Knobs):
     frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
     model: Annotated[NetworkKnobs, Named(EVERY_NETWORK)]
     head: Head = "linear"  # last layer of the network, by the loss
+    raw: Raw = Raw()  # what it gives
     attacks: tuple[str, ...] = ()  # that training had
 
     def network(self) -> nn.Module:
@@ -98,14 +98,17 @@ class Result:
 
     Attributes:
         score: log-odds of bona fide; higher = more likely real. Calibrated, it is a log-likelihood ratio.
-        p_spoof: the probability that the clip is synthetic, at `prior`.
+        p_spoof: the probability that the clip is synthetic, at `prior`; NaN if `score` is a cosine, which tells none.
         verdict: `bona-fide` or `spoof`, at the threshold.
-        threshold: the run's own, chosen on validation, in the units of `score`; 0 for a bare checkpoint.
+        threshold: the run's own, chosen on validation, in the units of `score`; for a bare checkpoint the one that it
+            was trained at, 0 unless by a loss with a margin.
         calibrated: whether the score went through a calibrator; if not, read `p_spoof` with care.
         prior: the share of spoof that is expected beforehand.
         raw_score: what the network says, as it stands in score tables.
         raw_threshold: the threshold in its units, by which the verdict goes: a calibrator with steps can give a
             score below the threshold and one above it the same ratio.
+        unit: what `score` is: `log-likelihood ratio`; of a bare checkpoint `log-odds`, or `cosine` where the loss has a
+            margin.
     """
 
     score: float
@@ -116,12 +119,14 @@ class Result:
     prior: float
     raw_score: float
     raw_threshold: float
+    unit: str = "log-odds"
 
 
 class Scorer:
     """A trained detector that takes files and arrays.
 
-    Of a run, it is calibrated and decides at the run's threshold; of a bare checkpoint it is raw, and decides at 0.
+    Of a run, it is calibrated and decides at the run's threshold; of a bare checkpoint it is raw, and decides at the
+    threshold that it was trained at, 0 or the middle between two margins.
     It hears what evaluation hears: the first `crop_s` seconds at the detector's sample rate, repeated if shorter.
 
     >>> scorer = dfad.load("runs/cnn-logmel-demo-0a1b2c3d")  # doctest: +SKIP
@@ -132,7 +137,8 @@ class Scorer:
     def __init__(
         self, checkpoint: Checkpoint, deployed: Deployed | None = None, *, device: str | torch.device = "cpu"
     ) -> None:
-        self.knobs, self.deployed, self.device = checkpoint.knobs, deployed or Deployed(), torch.device(device)
+        self.knobs, self.device = checkpoint.knobs, torch.device(device)
+        self.deployed = deployed or Deployed(raw=checkpoint.knobs.raw)
         self.frontend = checkpoint.knobs.frontend.build().to(self.device)
         self.network = checkpoint.network().to(self.device)
 
@@ -157,17 +163,18 @@ class Scorer:
     def judge(self, score: float) -> Result:
         """What a raw score means."""
         deployed, calibrator = self.deployed, self.deployed.calibrator
-        threshold = deployed.threshold or 0.0
+        threshold = deployed.decides_at
         shown, shown_threshold = calibrator([score, threshold]) if calibrator else (score, threshold)
         return Result(
             score=float(shown),
-            p_spoof=float(p_spoof(shown, deployed.prior)),
+            p_spoof=deployed.p_spoof(score),
             verdict="bona-fide" if score >= threshold else "spoof",
             threshold=float(shown_threshold),
             calibrated=calibrator is not None,
             prior=deployed.prior,
             raw_score=score,
             raw_threshold=threshold,
+            unit="log-likelihood ratio" if calibrator else deployed.raw.unit,
         )
 
     @torch.inference_mode()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dfad.draws import Draws
 from dfad.errors import ConfigError
 from dfad.frontends import FRONTENDS
 from dfad.robustness.adversaries import ADVERSARIES, Knowledge
@@ -113,6 +114,20 @@ def test_what_expects_noise_survives_it_better() -> None:
         if each:
             fragile = (wave - found.clean)[:, 401:-1]
             assert fragile.abs().mean() < 0.9 * EPSILON  # nothing is gained there, so it stays as it began
+
+
+def test_luck_on_the_way_is_not_taken_for_success() -> None:
+    """Noise moves the score by more than the attack can, and by another amount at every step."""
+    victim, found = linear(), targets()
+    best = EPSILON * victim.network.weights.detach().abs().sum()
+
+    def effects(wave: Tensor, draws: Draws) -> Tensor:
+        return wave + 0.1 * draws.normal("luck", SAMPLES)
+
+    budget = BUDGETS["linf"](found.clean, EPSILON)
+    for restarts in (1, 3):
+        wave = pgd(victim, found.wave, found.label, budget, found.draws, restarts=restarts, effects=effects, expect=2)
+        torch.testing.assert_close(gain(victim, found, wave), best.expand(8), atol=1e-4, rtol=1e-4)
 
 
 # --- without a trace -----------------------------------------------------------------------------

@@ -15,8 +15,13 @@ from dfad.commands.evaluate import main
 from dfad.report import robustness
 from dfad.report.page import Page, render
 from dfad.report.robust_runs import write_page
+from dfad.robustness.adversaries import ADVERSARIES
+from dfad.robustness.conditions import CLEAN
+from dfad.robustness.perturbations import LAUNDERING
+from dfad.robustness.results import results_of
 from tests.browser import CHROMIUM, Tab, tab
 from tests.test_robustness_report import RESULTS
+from tests.test_robustness_results import AT, many
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")]
 
@@ -25,6 +30,10 @@ OVERFLOW = "[document.documentElement.scrollWidth, window.innerWidth]"
 WIDER = (
     "[...document.querySelectorAll('h1,h2,p,figure,img,audio,.headline div,.sound,.notes')]"
     ".filter(e => e.getBoundingClientRect().right > window.innerWidth + 0.5).map(e => e.outerHTML.slice(0, 99))"
+)
+SCROLLED = (
+    "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    ".map(e => e.closest('section').querySelector('h2').textContent)"
 )
 PICTURES = (
     "Promise.all([...document.images].map(i => i.decode().then(() => i.naturalWidth, () => 0)))"  # 0 if it is broken
@@ -107,6 +116,17 @@ def test_a_suite_in_a_browser(width: int, browser: Tab, tmp_path: Path) -> None:
         assert browser.evaluate(WIDER) == [], name
         pictures = browser.evaluate(PICTURES)
         assert (len(pictures), min(pictures) > 0) == (count, True), name
+
+
+def test_the_tables_of_a_suite_fit_the_page_of_a_desk(browser: Tab, tmp_path: Path) -> None:
+    conditions = [one for name in ("noise-babble", "clipping") for one in LAUNDERING[name].conditions]
+    conditions += [one for name in ("pgd-restarts", "pgd-linf", "query") for one in ADVERSARIES[name].conditions]
+    tables = {CLEAN: many(0, 2.0), **{one: many(seed, 0.0) for seed, one in enumerate(conditions)}}
+    results = results_of(tables, AT, resamples=50, seen={"clipping": "augment.clipping", "pgd-restarts": "adversarial"})
+    parts = robustness.sections(robustness.Robust(results, {}), robustness.draw(results))
+    (tmp_path / "run.html").write_text(render(Page("a suite", sections=parts)))
+    browser.open(tmp_path / "run.html", 1280)
+    assert browser.evaluate(SCROLLED) == []
 
 
 def test_the_policy_of_a_page_stops_a_script_and_a_picture_from_elsewhere(

@@ -18,6 +18,7 @@ from dfad.corpora import CORPORA
 from dfad.errors import ConfigError
 from dfad.frontends import FRONTENDS
 from dfad.knobs import Knobs
+from dfad.losses import LOSSES
 from dfad.networks import NETWORKS
 from dfad.training.config import EvalConfig, TrainConfig, TrainerKnobs
 from dfad.training.loggers import LOGGERS
@@ -29,12 +30,15 @@ GROUPS: dict[str, dict[str, type[Knobs]]] = {
     "data": dict(CORPORA),
     "frontend": dict(FRONTENDS),
     "model": dict(NETWORKS),
+    "loss": dict(LOSSES),
     "trainer": {"default": TrainerKnobs},
     "logger": dict(LOGGERS),
 }
 
 
-OTHERS = {"model": {"aasist_l": "aasist"}}  # presets beside those of the defaults, and whose options they set
+OTHERS = {
+    "model": {"aasist_l": "aasist", "hubert": "ssl", "wavlm": "ssl", "xlsr": "ssl"}
+}  # presets beside those of the defaults, and whose options they set
 NEEDED = {"parts": ["demo", "for_2sec"]}  # any value will do for a path, but not for all options
 
 
@@ -69,7 +73,7 @@ def test_a_preset_shows_every_option_with_its_default(group: str, name: str) -> 
 
 @pytest.mark.parametrize(("group", "name"), [(group, name) for group, names in OTHERS.items() for name in names])
 def test_another_preset_shows_every_option_too(group: str, name: str) -> None:
-    values, knobs = preset(group, name), GROUPS[group][OTHERS[group][name]]
+    values, knobs = composed("train", f"{group}={name}")[group], GROUPS[group][OTHERS[group][name]]
     assert set(values) == set(knobs.model_fields)
     assert values["name"] == OTHERS[group][name]
     assert knobs.read(values).plain() != knobs.read({"name": values["name"]}).plain()

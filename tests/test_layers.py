@@ -22,6 +22,7 @@ LAYERS = [
     {"networks", "augment", "corpora", "calibrate"},
     {"deployed", "prepared", "fusing"},
     {"scorer", "evaluation"},
+    {"losses"},
     {"audit", "robustness"},
     {"report", "training"},
     {"commands"},
@@ -39,6 +40,9 @@ ONLY_IN = {
     "soundfile": {"decoders", "corpora", "report", "effects"},  # of the effects only the codecs
     "av": {"decoders", "effects"},
     "cryptography": {"tls"},
+    "transformers": {"networks"},
+    "huggingface_hub": {"networks"},
+    "safetensors": {"networks"},
     "sklearn": {"audit"},
 }
 FILES = [path for path in (ROOT / "dfad").rglob("*.py") if path != ROOT / "dfad" / "__init__.py"]

@@ -37,7 +37,7 @@ from dfad.robustness.perturbations import LAUNDERING
 from dfad.robustness.results import results_of
 from dfad.robustness.tables import Tables
 from dfad.scores import ScoreTable
-from tests.test_robustness_results import AT, BY_HAND, LARGE, NOISE, PGD, many, table, value
+from tests.test_robustness_results import AT, BY_HAND, DEAF, LARGE, MP3, NOISE, PGD, many, table, value
 
 CHECKS = ({"name": "PGD ≥ FGSM", "passed": True, "words": "PGD turns 3 clips, FGSM 2"},)
 RESULTS = results_of(BY_HAND, AT, resamples=20, seen={"mp3": "augment.codec"}, checks=CHECKS)
@@ -81,6 +81,20 @@ def test_curves_go_from_clean_to_the_hardest() -> None:
     eer, fakes = panel.lines
     assert np.asarray(eer.get_ydata()) == pytest.approx([1 / 3, 1 / 3, 1 / 2])
     assert np.asarray(fakes.get_ydata()) == pytest.approx([0, 1 / 2, 0])
+
+
+def test_runs_with_other_strengths_share_the_axis() -> None:
+    """A point stands where its strength stands, whatever the strengths of the other runs."""
+    softer, softest = (Condition("laundering", "noise", snr, "dB", "lower") for snr in (20.0, 30.0))
+    tables = {CLEAN: BY_HAND[CLEAN], softest: BY_HAND[DEAF], softer: BY_HAND[MP3], DEAF: BY_HAND[DEAF]}
+    lines = [Curve(name, found, "miss") for name, found in (("a", RESULTS), ("b", results_of(tables, AT, resamples=0)))]
+    for order in (lines, lines[::-1]):
+        (panel,) = [axes for axes in curves(order, "laundering").axes if axes.get_visible()]
+        assert [label.get_text() for label in panel.get_xticklabels()] == ["clean", "30", "20", "10", "0"]
+        assert panel.get_xlim()[0] < 0 < 4 < panel.get_xlim()[1]
+        found = {line.get_label(): line for line in panel.lines}
+        assert [found[name].get_xdata().tolist() for name in "ab"] == [[0, 3, 4], [0, 1, 2, 4]]
+        assert np.asarray(found["b"].get_ydata()) == pytest.approx([1 / 3, 1, 1 / 3, 1])
 
 
 def test_sections_say_what_was_found() -> None:
@@ -199,7 +213,8 @@ def write_suite(home: Path, name: str, member: Member, *, seed: int = 0, corpus:
     (place / "config.yaml").write_text(yaml.safe_dump(config))
     (place / FILE).write_text(json.dumps(member.deployed.plain()))
     (place / "metrics.json").write_text(json.dumps({"options": EvaluationKnobs(resamples=20).plain()}))
-    results = results_of(member.tables, member.deployed, resamples=20, seen={"mp3": "augment.codec"})
+    about = {"by": {"made": tables.made}}
+    results = results_of(member.tables, member.deployed, resamples=20, seen={"mp3": "augment.codec"}, about=about)
     (place / "robustness.json").write_text(json.dumps(results))
     return run
 
@@ -313,6 +328,23 @@ def test_suites_are_compared_on_what_they_share(shown: Shown, tmp_path: Path) ->
     assert ("first", "mean/laundering/seen") not in found  # only mp3 was
     alone = {(row["run"], row["key"]): row for row in json.loads(shown("a", "--json")[1])}
     assert alone["a", "mean/laundering"]["eer"] == pytest.approx(3 / 8)
+
+
+@pytest.mark.parametrize("words", [("a", "b"), ("a", "b", "--average")])
+def test_tables_that_were_scored_anew_are_not_taken_for_those_that_were_judged(
+    words: tuple[str, ...], shown: Shown, tmp_path: Path
+) -> None:
+    """As a suite leaves them that is killed after another seed has replaced some of its tables."""
+    tables = Tables(tmp_path / "a" / "evals" / "x-00000000" / "robustness")
+    assert tables.begin({NOISE: {"seed": 1}}) == ["noise@10"]
+    code, out, err = shown(*words)
+    assert (code, out) == (2, "")
+    said = " ".join(err.split())
+    assert "a/evals/x-00000000/robustness lacks noise 10 dB; type eval.py run=a robustness=… to score" in said
+    tables.write(NOISE, MEMBERS[0].tables[NOISE])
+    code, out, err = shown(*words)
+    assert (code, out) == (2, "")
+    assert "robustness.json is not of the scores of noise 10 dB that lie there now" in " ".join(err.split())
 
 
 def test_as_many_other_clips_are_not_the_same_clips(shown: Shown, tmp_path: Path) -> None:

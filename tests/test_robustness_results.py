@@ -14,7 +14,9 @@ from dfad.deployed import Deployed
 from dfad.errors import DataError
 from dfad.evaluation import EvaluationKnobs, evaluate, unit_of
 from dfad.metrics.bootstrap import draws
+from dfad.robustness.adversaries import ADVERSARIES
 from dfad.robustness.conditions import CLEAN, Condition
+from dfad.robustness.made import differing, made
 from dfad.robustness.results import results_of
 from dfad.scores import ScoreTable
 
@@ -95,6 +97,13 @@ def test_the_mean_over_strengths_then_over_perturbations() -> None:
     assert "eer_fakes" not in means["laundering"]
     assert set(results_of(BY_HAND, AT, resamples=0)["means"]) == {"laundering", "adversarial"}
     assert [one["seen"] for one in results["conditions"]] == [False, False, True, False]
+
+
+def test_an_attack_that_has_changed_is_scored_anew_and_no_other() -> None:
+    before = {"format": 2, "seed": 0, "clips": None, "threshold": 0.5}
+    for name, said in {"pgd-linf": "", "pgd-eot": "made by another version of dfad"}.items():
+        (condition, *_) = ADVERSARIES[name].conditions
+        assert differing(before, made(condition, seed=0, clips=None, threshold=0.5, surrogate=None)) == said
 
 
 def test_the_weakest_clips() -> None:

@@ -232,5 +232,6 @@ def test_wrong_options_are_refused_before_any_work(refusal: Callable[..., tuple[
     assert code == 2
     assert "no perturbation 'nois-white' in laundering; did you mean 'noise-white'" in said
     words = (f"run={elsewhere}", "robustness=adversarial", "robustness.surrogate=runs/gone")
-    assert "no checkpoint at runs/gone" in refusal("eval", *words, cwd=elsewhere)[1]
+    said = refusal("eval", *words, cwd=elsewhere)[1]
+    assert "robustness.surrogate: no checkpoint at runs/gone; dfad runs lists the runs that there are" in said
     assert not (elsewhere / "evals").exists()

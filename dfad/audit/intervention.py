@@ -152,7 +152,7 @@ def intervened(
     for column in columns:
         scores = _column(table, column)
         calibrated = deployed.calibrator(scores) if deployed.calibrator else scores
-        systems["raw", column] = Weighted(scores, labels, ("auroc", "eer"), {"": deployed.threshold or 0.0})
+        systems["raw", column] = Weighted(scores, labels, ("auroc", "eer"), {"": deployed.decides_at})
         systems["calibrated", column] = Weighted(calibrated, labels, ("cllr",))
     for group, (trait, sign) in best.items():
         systems["alone", group] = Weighted(sign * _column(table, f"trait:{trait}"), labels, ("auroc",))

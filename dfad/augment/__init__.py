@@ -13,6 +13,7 @@ from dfad.augment.channel import Band, Companding, Resample, Telephone, Tilt
 from dfad.augment.codec import Recode
 from dfad.augment.level import Clipping, Gain, Polarity, Requantise
 from dfad.augment.masks import SpecAugment
+from dfad.augment.mixup import Mixup
 from dfad.augment.noise import Noise
 from dfad.augment.rawboost import RawBoost
 from dfad.augment.rooms import Rerecord, Room
@@ -28,6 +29,7 @@ __all__ = [
     "Companding",
     "Drawn",
     "Gain",
+    "Mixup",
     "Noise",
     "Polarity",
     "RawBoost",

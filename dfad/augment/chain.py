@@ -15,6 +15,7 @@ from dfad.augment.channel import Band, Companding, Resample, Telephone, Tilt
 from dfad.augment.codec import Recode
 from dfad.augment.level import Clipping, Gain, Polarity, Requantise
 from dfad.augment.masks import SpecAugment
+from dfad.augment.mixup import Mixup
 from dfad.augment.noise import Noise
 from dfad.augment.rawboost import RawBoost
 from dfad.augment.rooms import Rerecord, Room
@@ -59,6 +60,7 @@ class AugmentKnobs(Knobs):
     gain: Gain | None = None
     adversarial: Annotated[Adversarial | None, Later] = None
     specaugment: SpecAugment | None = None
+    mixup: Annotated[Mixup | None, Later] = None
 
     @property
     def copies(self) -> float:
@@ -76,7 +78,7 @@ class AugmentKnobs(Knobs):
     @property
     def random(self) -> bool:
         """Whether a clip comes out otherwise in every epoch."""
-        others = (self.vocoded, self.adversarial, self.specaugment)
+        others = (self.vocoded, self.adversarial, self.specaugment, self.mixup)
         return self.crop == "random" or any(self.steps) or any(effect is not None for effect in others)
 
     @property

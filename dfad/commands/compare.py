@@ -67,8 +67,8 @@ def command(
 
 def _thresholds(text: str | None, pair: list[Scored]) -> tuple[float, float]:
     if text is None:
-        deployed = [side.deployed.threshold if side.deployed else None for side in pair]
-        return deployed[0] or 0.0, deployed[1] or 0.0
+        first, second = (side.deployed.decides_at if side.deployed else 0.0 for side in pair)
+        return first, second
     try:
         first, second = (float(word) for word in text.split(","))
         if isnan(first) or isnan(second):

@@ -42,7 +42,6 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     import numpy as np
     import torch
 
-    from dfad.calibrate import p_spoof
     from dfad.deployed import Deployed
     from dfad.evaluation import worst
     from dfad.labels import CLASS_NAMES, Label
@@ -54,7 +53,7 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     from dfad.training.sampling import Pick
 
     deployed = Deployed.of_run(run.folder) or Deployed()
-    threshold = deployed.threshold or 0.0
+    threshold = deployed.decides_at
     table = worst(ScoreTable.read(run.folder / "scores" / "test.csv"), threshold=threshold, most=most)
     manifest = config.data.manifest()
     dataset = ClipDataset(manifest, config.frontend, config.data.limits)
@@ -74,7 +73,6 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
         picture.write_bytes(png(heard(wave, features.squeeze(0).numpy(), rate)))
         wrong = (score >= threshold) != (label == Label.BONA_FIDE)
         error = ("false alarm", "miss")[label] if wrong else ""
-        ratio = deployed.calibrator(score) if deployed.calibrator else score
-        chance = float(p_spoof(ratio, deployed.prior))
+        chance = deployed.p_spoof(float(score))
         found.append(HeardClip(id_, CLASS_NAMES[label], attack, float(score), chance, error, wave, rate, picture))
     return found

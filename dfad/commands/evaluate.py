@@ -19,9 +19,9 @@ from dfad.commands.guard import guarded, writing
 from dfad.commands.results import show_results
 from dfad.commands.scored import Scored, scored
 from dfad.commands.tables import note
-from dfad.deployed import Deployed
+from dfad.deployed import Deployed, Raw
 from dfad.errors import ConfigError
-from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, require_calibrator, results_of
 from dfad.metrics.bootstrap import untold
 
 SPLIT = "scores"  # what the results are called where a split's name stands
@@ -86,7 +86,9 @@ def command(
     if found.validation is None and (threshold or calibrator) and not isinstance(options.threshold, float):
         asked = f"--threshold {threshold}" if threshold else f"--calibrator {calibrator}"
         raise ConfigError(f"{asked} needs --validation FILE, scores of the same system that are not judged here")
-    deployed = deploy(found.validation, options)
+    raw = found.deployed.raw if found.deployed else Raw()
+    require_calibrator(options, raw)
+    deployed = deploy(found.validation, options, raw)
     whole = evaluate(found.table, options, deployed, watch=(lambda *task: untold) if as_json else Bar)  # JSON alone
     results = results_of({SPLIT: whole}, options, deployed, _doubts(found))
     if as_json:

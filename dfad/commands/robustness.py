@@ -24,6 +24,7 @@ from dfad.robustness.average import Member, averaged
 from dfad.robustness.conditions import CLEAN, Condition, counted
 from dfad.robustness.results import FAMILIES, FORMAT, results_of
 from dfad.robustness.tables import FOLDER, Tables
+from dfad.scores import ScoreTable
 
 JSON = "robustness.json"
 SOME = 5  # conditions that a note names
@@ -54,6 +55,21 @@ class _Suite:
         """By which what its conditions drew was drawn."""
         seeds = Tables(self.place / FOLDER).seeds
         return tuple(sorted({seeds[one["key"]] for one in self.results["conditions"] if one["key"] in seeds}))
+
+    def tables(self, conditions: Sequence[Condition]) -> dict[Condition, ScoreTable]:
+        """The clips as they are and under conditions, scored as they were when they were judged.
+
+        Raises:
+            RunError: if tables are gone, or were scored anew since.
+        """
+        stored, judged = Tables(self.place / FOLDER), self.results["by"]["made"]
+        wanted, now = (CLEAN, *conditions), stored.made
+        again = f"type eval.py run={self.place.parent.parent} robustness=… to score and judge them"
+        if gone := stored.lacking(wanted):
+            raise RunError(f"{stored.folder} lacks {_some(list(map(str, gone)))}; {again}")
+        if other := [str(one) for one in wanted if now.get(one.key) != judged.get(one.key)]:
+            raise RunError(f"{self.place / JSON} is not of the scores of {_some(other)} that lie there now; {again}")
+        return stored.read(wanted)
 
 
 @app.command()
@@ -169,13 +185,16 @@ def _notes(suites: Mapping[str, _Suite]) -> list[str]:
     shared = _shared([*suites.values()])
     titles = {one["key"]: one["title"] for suite in suites.values() for one in suite.results["conditions"]}
     if more := [title for key, title in titles.items() if key not in shared]:
-        some = ", ".join(more[:SOME]) + (" …" if len(more) > SOME else "")
         found.append(
-            f"not every suite has {some}: means are over the {counted(len(shared), 'condition')} that all have"
+            f"not every suite has {_some(more)}: means are over the {counted(len(shared), 'condition')} that all have"
         )
     for name, suite in suites.items():
         found += [f"{name}: {text}" for text in suite.results["notes"]]
     return found
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:SOME]) + (" …" if len(names) > SOME else "")
 
 
 def _shared(suites: Sequence[_Suite]) -> set[str]:
@@ -192,7 +211,7 @@ def _comparable(suites: Sequence[_Suite]) -> list[dict[str, Any]]:
     """The results of each, with means over the conditions that all have.
 
     Raises:
-        RunError: if the tables of a suite are gone.
+        RunError: as `_Suite.tables`.
     """
     shared = _shared(suites)
     found = []
@@ -200,10 +219,7 @@ def _comparable(suites: Sequence[_Suite]) -> list[dict[str, Any]]:
         results = dict(suite.results)
         conditions = [_condition(one) for one in results["conditions"] if one["key"] in shared]
         if len(conditions) < len(results["conditions"]):
-            tables = Tables(suite.place / FOLDER).read([CLEAN, *conditions])
-            if len(tables) <= len(conditions):
-                raise RunError(f"{suite.place / FOLDER} lacks tables; score them with eval.py robustness=…")
-            judged = scored(suite.place)
+            tables, judged = suite.tables(conditions), scored(suite.place)
             options = EvaluationKnobs.read(dict(judged.options))
             results["means"] = results_of(
                 tables,
@@ -221,7 +237,7 @@ def _average(suites: Sequence[_Suite], names: Sequence[str]) -> dict[str, Any]:
 
     Raises:
         ConfigError: for fewer than two runs.
-        RunError: if one of them has no validation scores.
+        RunError: if one of them has no validation scores; or as `_Suite.tables`.
         DataError: if they were not scored on the same clips and draws.
     """
     if len(suites) < 2:
@@ -229,13 +245,13 @@ def _average(suites: Sequence[_Suite], names: Sequence[str]) -> dict[str, Any]:
     seeds: dict[str, set[int]] = {}
     members = []
     for name, suite in zip(names, suites, strict=True):
-        judged, stored = scored(suite.place), Tables(suite.place / FOLDER)
+        judged = scored(suite.place)
         if judged.validation is None or judged.deployed is None:
             raise RunError(f"{suite.place} has no validation scores of its detector, by which a threshold is chosen")
-        for key, seed in stored.seeds.items():
+        for key, seed in Tables(suite.place / FOLDER).seeds.items():
             seeds.setdefault(key, set()).add(seed)
         conditions = [_condition(one) for one in suite.results["conditions"] if one["family"] == "laundering"]
-        members.append(Member(name, judged.validation, judged.deployed, stored.read([CLEAN, *conditions])))
+        members.append(Member(name, judged.validation, judged.deployed, suite.tables(conditions)))
     options = EvaluationKnobs.read(dict(scored(suites[0].place).options))
     tables, deployed = averaged(members, options)
     if drawn := [str(one) for one in tables if len(seeds.get(one.key, ())) > 1]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from dfad.audio import load
-from dfad.calibrate import p_spoof
 from dfad.commands.tables import note
 from dfad.deployed import Deployed
 from dfad.errors import AudioError
@@ -32,7 +31,7 @@ def worst_sounds(
     """
     found: dict[Label, list[Sound]] = {label: [] for label in Label}
     for label, sounds in found.items():
-        for row in wrong(table, label, threshold=deployed.threshold or 0.0).frame.head(most).to_dict("records"):
+        for row in wrong(table, label, threshold=deployed.decides_at).frame.head(most).to_dict("records"):
             try:
                 wave = load(root / row["id"], sample_rate=sample_rate, crop_s=crop_s)
             except AudioError as error:
@@ -47,7 +46,6 @@ def worst_sounds(
 def _about(row: dict[Any, Any], label: Label, deployed: Deployed) -> str:
     """One clip in a line."""
     score = float(row["score"])
-    ratio = float(deployed.calibrator(score)) if deployed.calibrator else score
-    chance = float(p_spoof(ratio, deployed.prior))
+    chance = deployed.p_spoof(score)
     known = [str(label), row["attack"], row.get("speaker") or "", f"score {score:.2f}", f"P(spoof) {chance:.3f}"]
     return " · ".join(str(word) for word in known if word)

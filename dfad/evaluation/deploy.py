@@ -7,25 +7,46 @@ from math import isfinite
 import numpy as np
 
 from dfad.calibrate import CALIBRATORS, Calibrator
-from dfad.deployed import Deployed
-from dfad.errors import MetricError
+from dfad.deployed import Deployed, Raw
+from dfad.errors import ConfigError, MetricError
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.thresholds import choose_threshold, parse_rule
 from dfad.labels import CLASS_NAMES
 from dfad.scores import ScoreTable
 
-FEW_CLIPS = 30
+FEW_CLIPS, LOG_ODDS = 30, Raw()
 
 
-def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
+def require_calibrator(options: EvaluationKnobs, raw: Raw) -> None:
+    """Refuse to leave cosines as they are, or to stretch them about 0 where the line between the classes is not there.
+
+    Raises:
+        ConfigError: saying which calibrators will do.
+    """
+    if raw.unit == "cosine" and options.calibrator == "none":
+        raise ConfigError(
+            "eval.calibrator=none: this loss gives cosines, of which only a calibrator makes log-likelihood ratios; "
+            "use eval.calibrator=logistic or isotonic"
+        )
+    if raw.middle and options.calibrator == "temperature":
+        raise ConfigError(
+            f"eval.calibrator=temperature keeps the decision at 0, and this loss draws the line at {raw.middle:g}; "
+            "use eval.calibrator=logistic or isotonic"
+        )
+
+
+def deploy(validation: ScoreTable | None, options: EvaluationKnobs, raw: Raw = LOG_ODDS) -> Deployed:
     """Choose threshold and calibrator on validation scores; what cannot be chosen is None, and a note says why.
 
-    Without any, a threshold that is given as a number is all there is.
+    Args:
+        validation: scores; without any, a threshold that is given as a number is all there is.
+        options: by which they are chosen.
+        raw: what the scores are.
     """
     rule, prior = options.threshold, options.prior
     if validation is None:
         name, number = parse_rule(rule)
-        return Deployed(threshold=number if name == "number" else None, rule=rule, prior=prior)
+        return Deployed(threshold=number if name == "number" else None, rule=rule, prior=prior, raw=raw)
     threshold: float | None = None
     calibrator: Calibrator | None = None
     notes = []
@@ -48,4 +69,4 @@ def deploy(validation: ScoreTable | None, options: EvaluationKnobs) -> Deployed:
         counts = np.bincount(validation.labels, minlength=2)
         few = [f"{count} {name}" for name, count in zip(CLASS_NAMES, counts, strict=True) if count < FEW_CLIPS]
         notes += [f"only {' and '.join(few)} clips of validation chose the {what}"] if few else []
-    return Deployed(threshold=threshold, calibrator=calibrator, rule=rule, prior=prior, notes=tuple(notes))
+    return Deployed(threshold=threshold, calibrator=calibrator, rule=rule, prior=prior, notes=tuple(notes), raw=raw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dfad.deployed import Deployed
+from dfad.deployed import Deployed, Raw
 from dfad.evaluation.breakdown import Slice
 from dfad.evaluation.options import EvaluationKnobs
 from dfad.evaluation.samples import plain
@@ -27,7 +27,8 @@ def results_of(
         notes: of corpus and splits; they come first.
 
     Returns:
-        `format`; `options`; `threshold`, the deployed one, or null; `values` and `intervals` ([low, high]) under
+        `format`; `options`; `threshold`, the deployed one, or null; `raw`, what scores are if not
+        log-odds; `values` and `intervals` ([low, high]) under
         `<split>/<metric>`; `bootstrap`, what was drawn, by split; `breakdowns` by split and column; `notes`.
     """
     alone = len(found) == 1  # then it need not be said of which split a note is
@@ -36,6 +37,7 @@ def results_of(
         "format": FORMAT,
         "options": options.plain(),
         "threshold": deployed.threshold,
+        **({"raw": deployed.raw.plain()} if deployed.raw != Raw() else {}),
         "values": {
             f"{split}/{name}": int(value) if name in COUNTS and value == value else plain(value)
             for split, evaluation in found.items()
@@ -57,6 +59,11 @@ def results_of(
         },
         "notes": list(dict.fromkeys([*notes, *deployed.notes, *said])),
     }
+
+
+def as_trained(results: Mapping[str, Any]) -> float:
+    """The threshold of the detector as it was trained: 0, or the middle between two margins."""
+    return float(results.get("raw", {}).get("middle", 0.0))
 
 
 def _row(part: Slice) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isinf, isnan, nan
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from dfad.metrics.weighted import WEIGHTED, Weighted
 from dfad.scores import ScoreTable
 
 CALIBRATED = {"cllr": cllr, "act_dcf": act_dcf}  # what a calibrator changes
+T = TypeVar("T")
 Watch = Callable[..., Callable[[int, int], None]]
 DEFAULTS, NOTHING = EvaluationKnobs(), Deployed()
 GROUPS = ("seen", "unseen")
@@ -35,7 +37,8 @@ class Evaluation:
     """Metrics by key, and what a reader should know about them.
 
     Attributes:
-        values: the keys of `dfad.metrics.Summary`; beside them `threshold_at_val`, `cllr_calibrated`,
+        values: the keys of `dfad.metrics.Summary`, for cosines without `cllr` and `act_dcf`, which would read them as
+            log-odds; beside them `threshold_at_val`, `cllr_calibrated`,
             `act_dcf_calibrated`, `eer/seen` and `eer/unseen` (attacks that training had, and had not) and
             `eer/<attack>`, each of those against every bona fide clip, or where a column `corpus` tells several
             apart `eer/<corpus>/<attack>` against those of that corpus; an attack called `seen` or `unseen` is in
@@ -73,8 +76,8 @@ def evaluate(
     Raises:
         ConfigError: for a column that the table does not have.
     """
-    whole = summary(table.scores, table.labels, threshold=deployed.threshold)
-    values = {**whole.values, **_calibrated(table, deployed)}
+    whole = summary(table.scores, table.labels, threshold=deployed.threshold, trained_at=deployed.raw.middle)
+    values = {**_meant(whole.values, deployed), **_calibrated(table, deployed)}
     if deployed.threshold is not None:
         values["threshold_at_val"] = deployed.threshold
     unit = unit_of(table, options.cluster) if len(table) else None
@@ -84,7 +87,7 @@ def evaluate(
         column: breakdown(
             table,
             column,
-            threshold=deployed.threshold or 0.0,
+            threshold=deployed.decides_at,
             unit=unit,
             resamples=options.resamples,
             progress=watch(f"intervals by {column}", "values"),
@@ -98,8 +101,25 @@ def evaluate(
         if not isnan(piece.interval.low):
             intervals[f"eer/{piece.value}"] = piece.interval
     said = [unit.note] if unit and unit.note and intervals else []
-    notes = (*whole.notes, *said, *_warnings(values, deployed, told=bool(intervals)))
+    notes = (*_units(deployed), *whole.notes, *said, *_warnings(values, deployed, told=bool(intervals)))
     return Evaluation(values, notes, intervals, unit if intervals else None, breakdowns)
+
+
+def _meant(values: Mapping[str, T], deployed: Deployed) -> dict[str, T]:
+    """Those that mean something of the raw scores: of cosines none that reads them as log-odds."""
+    return {name: value for name, value in values.items() if deployed.raw.unit != "cosine" or name not in CALIBRATED}
+
+
+def _units(deployed: Deployed) -> list[str]:
+    """What to know of raw scores that are no log-odds."""
+    if deployed.raw.unit != "cosine":
+        return []
+    if deployed.calibrator:
+        return ["scores and thresholds are cosines, as the loss gives them; Cllr, actDCF and P(spoof) are calibrated"]
+    return [
+        "scores are cosines, not log-odds, and no calibrator comes with them, so Cllr, actDCF and P(spoof) cannot be "
+        "told; a finished run brings its calibrator, a bare checkpoint does not"
+    ]
 
 
 def _calibrated(table: ScoreTable, deployed: Deployed) -> dict[str, float]:
@@ -120,9 +140,9 @@ def _intervals(
     if not options.resamples or isnan(values["accuracy"]):
         return {}
     scores, labels = table.scores, table.labels
-    thresholds = {"": 0.0} | ({} if deployed.threshold is None else {"_at_val": deployed.threshold})
+    thresholds = {"": deployed.raw.middle} | ({} if deployed.threshold is None else {"_at_val": deployed.threshold})
     one_class = isnan(values["eer"])  # errors at a threshold are all there is
-    systems = {"": Weighted(scores, labels, () if one_class else tuple(WEIGHTED), thresholds)}
+    systems = {"": Weighted(scores, labels, () if one_class else tuple(_meant(WEIGHTED, deployed)), thresholds)}
     if deployed.calibrator and not one_class:
         systems["_calibrated"] = Weighted(deployed.calibrator(scores), labels, tuple(CALIBRATED))
     drawn = distributions(

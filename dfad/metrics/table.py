@@ -31,7 +31,7 @@ class Summary:
             - `min_dcf`, `act_dcf`: normalised detection cost of ASVspoof 5, least and at the Bayes threshold.
             - `cllr`, `min_cllr`: bits.
             - `n_bona_fide`, `n_spoof`: clips.
-            - `accuracy`, `balanced_accuracy`, `f1_spoof`, `f1_bona_fide`, `miss`, `false_alarm`: at threshold 0.
+            - `accuracy`, `balanced_accuracy`, `f1_spoof`, `f1_bona_fide`, `miss`, `false_alarm`: at `trained_at`.
             - the same six with suffix `_at_val`: at the threshold chosen on validation, if one was given.
             - the same six with suffix `_at_oracle`: at `eer_threshold`, which these very labels chose.
         notes: reasons and warnings in plain words.
@@ -41,7 +41,9 @@ class Summary:
     notes: tuple[str, ...] = ()
 
 
-def summary(scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = None) -> Summary:
+def summary(
+    scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = None, trained_at: float = 0.0
+) -> Summary:
     """Every metric of these scores; what is not defined is NaN with a note, never an error.
 
     Shape:
@@ -52,6 +54,7 @@ def summary(scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = N
         scores: the scores.
         labels: the labels.
         threshold: the one chosen on validation, in the units of the scores.
+        trained_at: the one of the detector as it was trained, 0 for log-odds.
 
     >>> report = summary([2.0, 1.0, -1.0], [1, 1, 1])
     >>> report.values["eer"], report.values["n_bona_fide"], report.notes
@@ -66,7 +69,7 @@ def summary(scores: ArrayLike, labels: ArrayLike, *, threshold: float | None = N
         s, bona_fide = any_pairs(scores, labels)
     except MetricError as error:
         return Summary(values, (str(error),))
-    values |= decisions(s, bona_fide, 0.0)
+    values |= decisions(s, bona_fide, trained_at)
     notes = []
     if threshold is not None and isnan(threshold):
         notes.append("the threshold chosen on validation is NaN: nothing is decided at it")

@@ -5,8 +5,18 @@ from collections.abc import Mapping
 from dfad.networks.aasist import AASISTKnobs
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.cnn import CNNKnobs
+from dfad.networks.lcnn import LCNNKnobs
+from dfad.networks.resnet18 import ResNet18Knobs
+from dfad.networks.ssl import SSLKnobs
 from dfad.networks.vgg16 import VGG16Knobs
 
-NETWORKS: Mapping[str, type[NetworkKnobs]] = {"cnn": CNNKnobs, "vgg16": VGG16Knobs, "aasist": AASISTKnobs}
+NETWORKS: Mapping[str, type[NetworkKnobs]] = {
+    "cnn": CNNKnobs,
+    "lcnn": LCNNKnobs,
+    "vgg16": VGG16Knobs,
+    "resnet18": ResNet18Knobs,
+    "aasist": AASISTKnobs,
+    "ssl": SSLKnobs,
+}
 
 __all__ = ["NETWORKS", "NetworkKnobs"]

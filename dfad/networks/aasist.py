@@ -70,7 +70,7 @@ class AASISTKnobs(NetworkKnobs):
     def build(self, frontend: FrontendKnobs, head: Head = "linear") -> AASIST:
         """Make the network."""
         self.require(frontend)
-        return AASIST(self, frontend.sample_rate, head)
+        return AASIST(self, SincBank(self.filters, self.taps, frontend.sample_rate), head)
 
 
 class AASIST(nn.Module):
@@ -79,17 +79,24 @@ class AASIST(nn.Module):
     The nodes of the spectral graph are bands, those of the temporal one frames; each is the largest magnitude over the
     other axis.
 
+    Args:
+        knobs: its options.
+        bank: waveform -> (batch, filters, samples), by which the blocks' map is made.
+        last: layer, as the loss needs it.
+        pool: frames that every block makes one of.
+
     Shape:
         wave: (batch, samples) -> (batch,) logits of bona fide
     """
 
-    def __init__(self, knobs: AASISTKnobs, sample_rate: int, last: Head = "linear") -> None:
+    def __init__(self, knobs: AASISTKnobs, bank: nn.Module, last: Head = "linear", pool: int = POOL) -> None:
         super().__init__()
         width, joint = knobs.graph_width, knobs.joint_width
-        self.bank = SincBank(knobs.filters, knobs.taps, sample_rate)
+        self.bank = bank
         self.norm = nn.BatchNorm2d(1)
         widths = (1, *knobs.widths)
-        self.blocks = nn.Sequential(*(ResidualBlock(*pair, first=pair[0] == 1) for pair in pairwise(widths)))
+        blocks = (ResidualBlock(*pair, first=pair[0] == 1, pool=pool) for pair in pairwise(widths))
+        self.blocks = nn.Sequential(*blocks)
         self.position = nn.Parameter(torch.randn(1, knobs.filters // POOL, widths[-1]))
         dropout = knobs.graph_dropout
         spectral, temporal, _ = knobs.temperatures
@@ -128,11 +135,12 @@ class ResidualBlock(nn.Module):
     that norm, of no effect, in all blocks but the first; it is kept, untrained, to hold them.
 
     Shape:
-        (batch, width, bands, frames) -> (batch, out, bands, ⌊frames / 3⌋)
+        (batch, width, bands, frames) -> (batch, out, bands, ⌊frames / pool⌋)
     """
 
-    def __init__(self, width: int, out: int, *, first: bool) -> None:
+    def __init__(self, width: int, out: int, *, first: bool, pool: int = POOL) -> None:
         super().__init__()
+        self.pool = pool
         if not first:
             self.idle = nn.BatchNorm2d(width).requires_grad_(False)
         self.widen = nn.Conv2d(width, out, (2, 3), padding=(1, 1))  # to one band more
@@ -143,7 +151,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Compute the maps."""
         found = self.narrow(F.selu(self.norm(self.widen(x))))
-        return F.max_pool2d(found + self.around(x), (1, POOL))
+        return F.max_pool2d(found + self.around(x), (1, self.pool))
 
 
 class Branch(nn.Module):

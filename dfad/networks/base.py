@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 from torch import nn
 
@@ -24,6 +26,17 @@ class NetworkKnobs(Knobs):
         Raises:
             ConfigError: saying which it needs.
         """
+
+    def ready(self, progress: Progress | None = None) -> Self:
+        """The options with what of them stands in files, so that `build` needs none; a new detector begins here.
+
+        Args:
+            progress: told of the bytes of a download.
+
+        Raises:
+            DfadError: if the files are not there, or say something else.
+        """
+        return self
 
     def build(self, frontend: FrontendKnobs, head: Head = "linear") -> nn.Module:
         """Make the network for the features of a frontend: features → (batch,) logits of bona fide.

@@ -8,12 +8,12 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.heads import Head, make_head
+from dfad.networks.norms import LenientBatchNorm
 
 _ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "gelu": nn.GELU, "silu": nn.SiLU}
 _Width = Annotated[int, Field(ge=1, le=8192)]
@@ -71,7 +71,7 @@ class CNN(nn.Module):
                 bias = knobs.norm == "none"
                 blocks.append(nn.Conv2d(width, channels, knobs.kernel_size, padding=knobs.kernel_size // 2, bias=bias))
                 if knobs.norm == "batch":
-                    blocks.append(_BatchNorm(channels))
+                    blocks.append(LenientBatchNorm(channels))
                 elif knobs.norm == "group":
                     blocks.append(nn.GroupNorm(_groups(channels), channels))
                 blocks.append(activation())
@@ -101,15 +101,6 @@ class CNN(nn.Module):
         else:
             pooled = x.mean(-1)
         return self.head(pooled).squeeze(-1)
-
-
-class _BatchNorm(nn.BatchNorm2d):
-    """Batch norm by the running statistics where a lone clip's map has shrunk to one value per channel."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == self.num_features:  # torch refuses it: the variance would be 0
-            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
-        return super().forward(x)
 
 
 def _groups(channels: int) -> int:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
+from dfad.evaluation import as_trained
 from dfad.metrics import classification_report, confusion
 from dfad.report import calibration, figures
 from dfad.report.groups import Group, groups
@@ -36,7 +37,7 @@ HEADLINE = {
     "eer/seen": "EER on attacks that training had",
     "eer/unseen": "EER on attacks that training had not",
     "balanced_accuracy_at_val": "balanced accuracy, at the threshold by validation",
-    "balanced_accuracy": "balanced accuracy at threshold 0",
+    "balanced_accuracy": "balanced accuracy at threshold {at:g}",
     "cllr_calibrated": "Cllr in bits, calibrated: 0 perfect, 1 knows nothing",
     "cllr": "Cllr in bits: 0 perfect, 1 knows nothing",
 }
@@ -78,7 +79,8 @@ def headline(judged: Judged) -> list[Headline]:
             continue
         ends = shown_interval(key, intervals.get(name))
         label = LABELS.get(key.removesuffix("_calibrated"), "balanced accuracy")
-        found.append(Headline(label, shown(key, values[name]), hint, ends))
+        said = hint.format(at=as_trained(judged.results))
+        found.append(Headline(label, shown(key, values[name]), said, ends))
     return found
 
 
@@ -91,13 +93,14 @@ def draw(judged: Judged) -> dict[str, bytes]:
         both = {"validation": (judged.validation.scores, judged.validation.labels), **curves}
     names = threshold_names(judged.results, judged.split)
     lines = {name: at for name, at in names.values() if at is not None}
-    ratios = {"as it stands": (scores, labels)}
+    cosines = judged.deployed.raw.unit == "cosine"
+    ratios = {} if cosines else {"as it stands": (scores, labels)}
     if judged.deployed.calibrator:
         ratios["calibrated"] = (judged.deployed.calibrator(scores), labels)
     drawn: dict[str, Figure] = {
         "det": figures.det(both),
         "roc": figures.roc(both),
-        "histogram": figures.histogram(scores, labels, lines),
+        "histogram": figures.histogram(scores, labels, lines, unit="cosine" if cosines else figures.UNIT),
         "reliability": calibration.reliability(ratios, judged.deployed.prior),
         "cost_over_prior": calibration.cost_over_prior(ratios),
     }
@@ -197,7 +200,8 @@ def _worst(judged: Judged) -> list[Section]:
 
 def _where(judged: Judged) -> str:
     """At which threshold clips are rejected or pass."""
-    return "threshold 0" if judged.deployed.threshold is None else "the deployed threshold"
+    deployed = judged.deployed
+    return f"threshold {deployed.raw.middle:g}" if deployed.threshold is None else "the deployed threshold"
 
 
 def _reports(judged: Judged) -> str:

@@ -37,6 +37,7 @@ from dfad.report.style import (
 )
 
 Floats = NDArray[np.float64]
+UNIT = "log-odds of bona fide"
 _PHASES = {"train": (MUTED, "--", "s"), "val": (SERIES[0], "-", "o")}
 _CURVES = {"loss": "Loss", "accuracy": "Accuracy", "eer": "EER", "cllr": "Cllr (bits)"}
 _DET_TICKS = (0.001, 0.01, 0.05, 0.2, 0.4)
@@ -168,7 +169,9 @@ def roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> Figure:
     return fig
 
 
-def histogram(scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, float] | None = None) -> Figure:
+def histogram(
+    scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, float] | None = None, *, unit: str = UNIT
+) -> Figure:
     """Distribution of the scores of each class, with thresholds by name.
 
     Scores far outside (and infinite ones) are counted in the outermost bins, so that one clip cannot squeeze the rest.
@@ -176,11 +179,15 @@ def histogram(scores: ArrayLike, labels: ArrayLike, thresholds: Mapping[str, flo
     Shape:
         - scores, labels: (clips,) each; NaN scores are left out.
     """
-    return histograms({"": scores}, labels, thresholds)
+    return histograms({"": scores}, labels, thresholds, unit=unit)
 
 
 def histograms(
-    scores: Mapping[str, ArrayLike], labels: ArrayLike, thresholds: Mapping[str, float] | None = None
+    scores: Mapping[str, ArrayLike],
+    labels: ArrayLike,
+    thresholds: Mapping[str, float] | None = None,
+    *,
+    unit: str = UNIT,
 ) -> Figure:
     """The same of several scores of the same clips, one below the other on one axis.
 
@@ -196,7 +203,7 @@ def histograms(
     grid = fig.subplots(len(tables), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (title, s) in zip(grid, tables.items(), strict=True):
         last = axes is grid[-1]
-        panel(axes, safe(title), x="score (log-odds of bona fide)" if last else "", y="share of the class")
+        panel(axes, safe(title), x=f"score ({unit})" if last else "", y="share of the class")
         for name, colour, hatch, chosen in (
             (CLASSES[0], SPOOF, "////", ~np.isnan(s) & ~real),
             (CLASSES[1], BONA_FIDE, "", ~np.isnan(s) & real),

@@ -15,6 +15,9 @@ _NUMBER = re.compile(
     r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s*[±…+]\s*[-+−]?[\d.,]+)?\s*(%|[a-zA-Z]{1,4})?|[-+−]?inf|nan|n/a|[–—-]|"
 )
 POLARITY = "Scores are log-odds of bona fide: higher means more likely real."
+COSINES = (
+    "Scores are cosines to a direction of bona fide: higher means more likely real. What is calibrated is log-odds."
+)
 
 
 class Headline(NamedTuple):

@@ -40,18 +40,18 @@ class Curve:
 def curves(lines: Sequence[Curve], family: str) -> Figure:
     """A panel per perturbation with several strengths: shares over strength, from the clips as they are to the hardest.
 
-    The band around a line is its 95 % interval.
+    The band around a line is its 95 % interval. Where lines have other strengths, a panel has those of all, and a line
+    has points at its own.
 
     Args:
         lines: in every panel; a metric that the clips as they are have not, as the success of an attack, begins at 0.
         family: laundering or adversarial.
     """
-    found = {
-        name: members
-        for line in lines
-        for name, members in perturbations(line.results, family).items()
-        if len(members) > 1
-    }
+    every: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for line in lines:
+        for name, members in perturbations(line.results, family).items():
+            every.setdefault(name, {}).update({one["key"]: one for one in members})
+    found = {name: sorted(each.values(), key=_hardness) for name, each in every.items() if len(each) > 1}
     order = sorted(found, key=lambda name: -(mean(found[name], lines[0].metric) or 0.0))
     rows = -(-len(order) // COLUMNS)
     fig = figure(0.75 + 1.75 * max(rows, 1))
@@ -66,7 +66,10 @@ def curves(lines: Sequence[Curve], family: str) -> Figure:
             continue
         unit = found[order[at]][0]["unit"]
         panel(axes, safe(order[at], 24) + (f" ({unit})" if unit else ""))
-        top = max(top, *(_line(axes, line, look, order[at], family) for look, line in enumerate(lines)))
+        place = {one["key"]: x for x, one in enumerate(found[order[at]], 1)}
+        axes.set_xticks(range(len(place) + 1), ["clean", *(strength(one) for one in found[order[at]])])
+        axes.set_xlim(-0.2, len(place) + 0.3)
+        top = max(top, *(_line(axes, line, look, order[at], family, place) for look, line in enumerate(lines)))
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.yaxis.set_major_locator(MaxNLocator(4))
     grid[0, 0].set_ylim(0, min(1.02, limits([0.0, top, 0.1])[1]))
@@ -75,13 +78,18 @@ def curves(lines: Sequence[Curve], family: str) -> Figure:
     return fig
 
 
-def _line(axes: Axes, line: Curve, look: int, name: str, family: str) -> float:
-    """Draw one line of a panel; gives the highest point of it and its band."""
+def _hardness(condition: Mapping[str, Any]) -> float:
+    strength: float = condition["strength"] or 0.0
+    return strength if condition["harder"] == "higher" else -strength
+
+
+def _line(axes: Axes, line: Curve, look: int, name: str, family: str, place: Mapping[str, int]) -> float:
+    """Draw one line of a panel, with a place for every condition; gives the highest point of it and its band."""
     members = perturbations(line.results, family).get(name, [])
     clean = line.results["clean"].get(line.metric, {"value": 0.0, "interval": [None, None]})
     points = [(number(part), *part["interval"]) for part in (clean, *(one[line.metric] for one in members))]
     y, low, high = np.array([[nan if each is None else each for each in point] for point in points]).T
-    x = np.arange(len(y))
+    x = np.array([0, *(place[one["key"]] for one in members)])
     colour = SERIES[look % len(SERIES)]
     dash = next(dash for at, dash in enumerate(cycle(DASHES)) if at == look)
     axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
@@ -94,9 +102,6 @@ def _line(axes: Axes, line: Curve, look: int, name: str, family: str) -> float:
         label=safe(line.name, 30),
         clip_on=False,
     )
-    if members:
-        axes.set_xlim(-0.2, x[-1] + 0.3)
-        axes.set_xticks(x, ["clean", *(strength(one) for one in members)])
     return float(np.max([y, high], initial=0.0, where=np.isfinite([y, high])))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dfad.evaluation import as_trained
 from dfad.evaluation.thresholds import parse_rule
 from dfad.report import robust_tables as rows
 from dfad.report.page import Headline, Section, Sound
@@ -135,7 +136,7 @@ def _family(family: str, robust: Robust, pictures: Mapping[str, bytes]) -> list[
 def _caption(results: Mapping[str, Any]) -> str:
     drawn, threshold, clips = results["bootstrap"], results["threshold"], results["clips"]
     chosen = "given by hand" if parse_rule(results["rule"])[0] == "number" else "which clean validation chose"
-    at = "threshold 0" if threshold is None else f"the threshold {threshold:.4g}, {chosen}"
+    at = f"threshold {as_trained(results):g}" if threshold is None else f"the threshold {threshold:.4g}, {chosen}"
     said = f"{clips['bona-fide']:,} bona fide + {clips['spoof']:,} spoof clips. Every decision is at {at}."
     if drawn["resamples"]:
         unit = "clips" if drawn["unit"] == "clip" else f"values of {drawn['unit']}"

@@ -12,7 +12,7 @@ import pandas as pd
 from dfad.report import figures, robustness
 from dfad.report.evaluation import Judged, draw, headline, sections
 from dfad.report.inputs import Example, inputs
-from dfad.report.page import Page, Section, render
+from dfad.report.page import COSINES, POLARITY, Page, Section, render
 from dfad.report.robustness import Robust
 from dfad.report.style import png
 
@@ -78,7 +78,8 @@ def write_page(path: Path, title: str, judged: Judged, parts: Sequence[Section],
     if robust:
         first += robustness.headline(robust.results)
         notes += [f"robustness: {note}" for note in robust.results["notes"]]
-    page = Page(title=title, headline=first, notes=notes, sections=parts)
+    lead = COSINES if judged.deployed.raw.unit == "cosine" else POLARITY
+    page = Page(title=title, headline=first, notes=notes, sections=parts, lead=lead)
     part = path.with_name(path.name + ".part")
     part.write_text(render(page), encoding="utf-8")
     return part.replace(path)

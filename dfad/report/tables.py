@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dfad.evaluation import as_trained
+
 Rows = list[tuple[str, ...]]
 
 METRICS = {  # key in metrics.json → what people read
@@ -83,9 +85,9 @@ def metric_rows(results: Mapping[str, Any], splits: Sequence[str]) -> Rows:
 
 def threshold_names(results: Mapping[str, Any], split: str) -> dict[str, tuple[str, float | None]]:
     """The thresholds that stand side by side, by the suffix of their metrics: name and value; None: there is none."""
-    values, rule = results["values"], str(results["options"]["threshold"])
+    values, rule, at = results["values"], str(results["options"]["threshold"]), as_trained(results)
     chosen = RULES.get(rule, rule.replace("fa@", "false alarm ≤ "))
-    found: dict[str, tuple[str, float | None]] = {"": ("0, as trained", 0.0)}
+    found: dict[str, tuple[str, float | None]] = {"": (f"{at:g}, as trained", at)}
     if results["threshold"] is not None:
         by_hand = rule not in RULES and not rule.startswith("fa@")
         found["_at_val"] = ("given" if by_hand else f"by validation, {chosen}", results["threshold"])

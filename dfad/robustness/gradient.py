@@ -51,7 +51,8 @@ def pgd(
 ) -> Tensor:
     """Climb in steps of 2.5 radii / `steps` from random starts, and keep each clip's best.
 
-    What is climbed and compared are clips as a 16-bit file holds them, within the budget.
+    What is climbed and compared are clips as a 16-bit file holds them, within the budget. Scores through effects are
+    luck as well, which the best of many would be chosen for: only the ends of climbs are compared then, by one draw.
 
     Args:
         victim: the detector.
@@ -67,8 +68,8 @@ def pgd(
     Shape:
         (batch, samples), (batch,) -> (batch, samples) on the 16-bit grid
     """
-    clean, push = on_grid(wave), push_of(label)
-    best, highest = clean, push * victim.query(clean) if effects is None else torch.full_like(push, -torch.inf)
+    clean, push, alike = on_grid(wave), push_of(label), draws.within("alike")
+    best, highest = clean, push * _mean(victim, clean, effects, expect, alike)
     for restart in range(restarts):
         mine = draws.within(f"restart {restart}")
         change = budget.anywhere(mine, wave.shape[-1])
@@ -79,10 +80,11 @@ def pgd(
                 ahead = budget.steepest(push[:, None] * gradient)
                 change = budget.project(change + 2.5 / steps * ahead)
             else:
-                score = _mean(victim, now, effects, expect, mine.within(f"step {step}"))
-            better = push * score > highest
-            best = torch.where(better[:, None], now, best)
-            highest = torch.where(better, push * score, highest)
+                score = _mean(victim, now, effects, expect, alike)
+            if effects is None or step == steps:
+                better = push * score > highest
+                best = torch.where(better[:, None], now, best)
+                highest = torch.where(better, push * score, highest)
     return best
 
 

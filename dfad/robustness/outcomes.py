@@ -143,7 +143,7 @@ def _judge(
     progress: Callable[[int, int], None],
 ) -> dict[Condition, Outcome]:
     """Judge the conditions of the same clips, in the same order."""
-    threshold, labels = deployed.threshold or 0.0, clean.labels
+    threshold, labels = deployed.decides_at, clean.labels
     systems: dict[tuple[str, Condition], System] = {}
     notes: dict[Condition, str] = {}
     for condition, table in {CLEAN: clean, **tables}.items():

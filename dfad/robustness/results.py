@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dfad.deployed import Deployed
+from dfad.deployed import Deployed, Raw
 from dfad.evaluation.samples import plain
 from dfad.labels import CLASS_NAMES, Label
 from dfad.metrics.bootstrap import RESAMPLES, untold
@@ -61,11 +61,12 @@ def results_of(
     resamples = min(resamples, max(LEAST, WORK // max(1, sum(map(len, tables.values())))))
     found = outcomes(tables, deployed, cluster=cluster, resamples=resamples, progress=progress)
     clean, others = found[0], found[1:]
-    threshold = deployed.threshold or 0.0
+    threshold = deployed.decides_at
     return {
         "format": FORMAT,
         **(about or {}),
         "threshold": deployed.threshold,
+        **({"raw": deployed.raw.plain()} if deployed.raw != Raw() else {}),
         "rule": deployed.rule,
         "calibrated": deployed.calibrator is not None,
         "clips": dict(zip(CLASS_NAMES, clean.clips, strict=True)),

@@ -12,9 +12,10 @@ from pydantic import Field, field_validator, model_validator
 from dfad.augment import AugmentKnobs
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.errors import did_you_mean
-from dfad.evaluation import EvaluationKnobs
+from dfad.evaluation import EvaluationKnobs, require_calibrator
 from dfad.frontends import FRONTENDS, FrontendKnobs
-from dfad.knobs import Free, Knobs, Named
+from dfad.knobs import Free, Knobs, Later, Named
+from dfad.losses import LOSSES, CrossEntropyKnobs, LossKnobs
 from dfad.networks import NetworkKnobs
 from dfad.networks.fusion import EVERY_NETWORK
 from dfad.robustness.options import RobustnessKnobs
@@ -75,6 +76,7 @@ class TrainConfig(Knobs):
     frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
     model: Annotated[NetworkKnobs, Named(EVERY_NETWORK)]
     augment: AugmentKnobs
+    loss: Annotated[LossKnobs, Named(LOSSES), Later] = CrossEntropyKnobs()
     trainer: TrainerKnobs
     eval: Annotated[EvaluationKnobs, Free] = Field(EvaluationKnobs())
     logger: Annotated[LoggerKnobs, Named(LOGGERS), Free] = NoLoggerKnobs()
@@ -85,6 +87,11 @@ class TrainConfig(Knobs):
     @model_validator(mode="after")
     def _network_takes_the_features(self) -> TrainConfig:
         self.model.require(self.frontend)
+        return self
+
+    @model_validator(mode="after")
+    def _users_see_log_odds(self) -> TrainConfig:
+        require_calibrator(self.eval, self.loss.raw)
         return self
 
     @model_validator(mode="after")

@@ -42,6 +42,7 @@ class Batch:
         features: (batch, 1, bands, frames) float32, once the data module computed them on the device
         frozen: (batch, …) float32, what the network's frozen part makes of them, where that is kept; there are then
             neither samples nor features
+        mixed: of mixed clips the label of the other, (batch,) int64, and the share of their own, (batch,) float32
     """
 
     wave: Tensor
@@ -50,6 +51,7 @@ class Batch:
     label: Tensor
     features: Tensor | None = None
     frozen: Tensor | None = None
+    mixed: tuple[Tensor, Tensor] | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """Move what the device needs; `row` and `draw` stay."""

@@ -10,6 +10,7 @@ from dfad.clips import Manifest
 from dfad.deployed import Deployed
 from dfad.evaluation import EvaluationKnobs, deploy
 from dfad.labels import Label
+from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.runs import Run
 from dfad.training.task import Task, chosen_clips
@@ -32,12 +33,12 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def chosen_by_run(run: Run, checkpoint: Path, options: EvaluationKnobs) -> Chosen:
+def chosen_by_run(run: Run, checkpoint: Checkpoint, options: EvaluationKnobs) -> Chosen:
     """What the validation of a finished run chose for its best checkpoint; of any other checkpoint nothing."""
-    if not run.finished or checkpoint != run.best:
-        return Chosen(deploy(None, options))
+    if not run.finished or checkpoint.path != run.best:
+        return Chosen(deploy(None, options, checkpoint.knobs.raw))
     path = run.folder / "scores" / "val.csv"
-    return Chosen(deploy(ScoreTable.read(path), options), path)
+    return Chosen(deploy(ScoreTable.read(path), options, checkpoint.knobs.raw), path)
 
 
 def validates(whole: Manifest, split: str) -> bool:
@@ -55,7 +56,7 @@ def chosen_by_corpus(task: Task, whole: Manifest, options: EvaluationKnobs, say:
         say: told in a line.
     """
     if not validates(whole, task.chosen):
-        choice = deploy(None, options)
+        choice = deploy(None, options, task.checkpoint.knobs.raw)
         at = "0" if choice.threshold is None else f"{choice.threshold:g}, as given,"
         note = (
             "an imported network has no validation of its own, and this corpus has no validation clips of both "
@@ -74,4 +75,4 @@ def chosen_by_corpus(task: Task, whole: Manifest, options: EvaluationKnobs, say:
         "network has none of its own"
     )
     say(note)
-    return Chosen(deploy(table, options), path, (note,))
+    return Chosen(deploy(table, options, task.checkpoint.knobs.raw), path, (note,))

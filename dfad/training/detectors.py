@@ -10,35 +10,41 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from dfad.download import Progress
 from dfad.errors import DfadError
-from dfad.networks.vgg16 import VGG, VGG16Knobs
+from dfad.losses import CrossEntropyKnobs, LossKnobs
+from dfad.networks.ssl import SSL, SSLKnobs
+from dfad.networks.staged import Staged, StagedKnobs
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import TrainerKnobs
 from dfad.training.datamodule import Batch
 from dfad.training.metrics_mixin import MetricsMixin
 
+BY_DEFAULT = CrossEntropyKnobs()
+
 
 class Detector(MetricsMixin):
-    """Trains a network to give the log-odds of bona fide.
+    """Trains a network to tell bona fide from spoof, by a loss that says what its outputs are.
 
     Args:
         knobs: what the checkpoint will say of itself.
         trainer: schedule of the learning rate; None for a detector that is only evaluated.
         seed: of weights and dropout.
+        loss: that it is trained by.
         class_weights: of spoof and bona fide in the loss.
         network: a trained one; None makes a new one, from the seed and any pretrained weights.
         progress: told of the bytes of weights that are downloaded.
 
     Attributes:
         harden: attacks clips of a batch before a step, by the batch, the network and the epoch; None: nothing.
+        mix: mixes clips of a batch with each other, after that; None: nothing.
     """
 
     harden: Callable[[Batch, nn.Module, int], Batch] | None = None
+    mix: Callable[[Batch], Batch] | None = None
 
     def __init__(
         self,
@@ -46,12 +52,13 @@ class Detector(MetricsMixin):
         trainer: TrainerKnobs | None = None,
         *,
         seed: int = 0,
+        loss: LossKnobs = BY_DEFAULT,
         class_weights: tuple[float, float] = (1.0, 1.0),
         network: nn.Module | None = None,
         progress: Progress | None = None,
     ) -> None:
         super().__init__()
-        self.knobs, self.schedule, self.seed = knobs, trainer, seed
+        self.knobs, self.schedule, self.seed, self.loss = knobs, trainer, seed, loss
         self.class_weights: Tensor
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
         if network is None:
@@ -72,13 +79,15 @@ class Detector(MetricsMixin):
         return cls(checkpoint.knobs, network=checkpoint.network())
 
     def forward(self, features: Tensor) -> Tensor:
-        """Give the logits. Shape: features -> (batch,) float32."""
+        """Give the outputs. Shape: features -> (batch,) float32."""
         return self.network(features).float()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Take one step."""
         if self.harden:
             batch = self.harden(batch, self.network, self.current_epoch)
+        if self.mix:
+            batch = self.mix(batch)
         return self._step("train", batch)
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -93,14 +102,27 @@ class Detector(MetricsMixin):
         mixed = phase == "train"  # scores that choose or report anything are computed in float32
         with nullcontext() if mixed else torch.autocast(self.device.type, enabled=False):
             if batch.frozen is None:
-                logits = self(batch.features)
+                outputs = self(batch.features)
             else:
                 assert self.split is not None
-                logits = self.split[1](batch.frozen).float()
-        loss = F.binary_cross_entropy_with_logits(logits, batch.label.float(), weight=self.class_weights[batch.label])
+                outputs = self.split[1](batch.frozen).float()
+        loss = self._loss(outputs, batch)
         repeated = phase != "train" and bool(batch.draw[0])  # to a rank without a batch of its own
-        self.observe(phase, loss, logits, batch.label, batch.row, counts=not repeated)
+        self.observe(phase, loss, outputs, batch.label, batch.row, counts=not repeated)
         return loss
+
+    def _loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The loss; of clips that are mixed that of both labels, each by its share."""
+        if batch.mixed is None:
+            return self.loss(outputs, batch.label, self.class_weights[batch.label])
+        label, share = batch.mixed
+        own = self.loss(outputs, batch.label, self.class_weights[batch.label] * share)
+        return own + self.loss(outputs, label, self.class_weights[label] * (1 - share))
+
+    def log_odds(self, scores: Any) -> Any:
+        """What outputs are to the loss: cosines are moved and stretched."""
+        raw = self.knobs.raw
+        return scores if raw.unit == "log-odds" else raw.scale * (scores - raw.middle)
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Seed dropout by its address: a resumed run draws what an undisturbed one draws."""
@@ -151,37 +173,63 @@ class CNNDetector(Detector):
     """Trains the convolutional network from scratch; one group of parameters, so nothing differs from the base."""
 
 
-class VGG16Detector(Detector):
-    """Trains VGG16: head and backbone at learning rates of their own, and the backbone block by block if asked to."""
+class StagedDetector(Detector):
+    """Trains head and backbone at learning rates of their own, and the backbone block by block if asked to."""
 
     def parameter_groups(self) -> Iterator[dict[str, Any]]:
         """The head's, then those of the blocks that are ever trained."""
-        knobs, network = self._vgg()
+        knobs, network = self._staged()
         yield from self._groups(network.head.parameters(), knobs.lr)
         yield from self._groups(network.blocks.parameters(), knobs.backbone_lr)
 
     @property
     def unfreezes(self) -> bool:
         """Whether the backbone is trained block by block."""
-        return self._vgg()[0].unfreeze_every is not None
+        return self._staged()[0].unfreeze_every is not None
 
     def on_train_epoch_start(self) -> None:
         """Freeze what this epoch does not train: parameters without gradients, which AdamW leaves alone.
 
         Only now, as whatever wraps the network for several devices before must see all that are ever trained.
         """
-        knobs, network = self._vgg()
+        knobs, network = self._staged()
         network.freeze(knobs.trained_in(self.current_epoch))
 
-    def _vgg(self) -> tuple[VGG16Knobs, VGG]:
+    def _staged(self) -> tuple[StagedKnobs, Staged]:
         knobs, network = self.knobs.model, self.network
-        assert isinstance(knobs, VGG16Knobs)
-        assert isinstance(network, VGG)
+        assert isinstance(knobs, StagedKnobs)
+        assert isinstance(network, Staged)
         return knobs, network
 
 
+class VGG16Detector(StagedDetector):
+    """Trains VGG16."""
+
+
+class ResNet18Detector(StagedDetector):
+    """Trains ResNet-18."""
+
+
+class SSLDetector(Detector):
+    """Trains a self-supervised backbone: the back-end at a rate of its own, every layer slower than the one above."""
+
+    def parameter_groups(self) -> Iterator[dict[str, Any]]:
+        """The back-end's, then those of the backbone from its topmost layer down, as far as it is trained."""
+        knobs, network = self.knobs.model, self.network
+        assert isinstance(knobs, SSLKnobs)
+        assert isinstance(network, SSL)
+        yield from self._groups([*network.sum.parameters(), *network.back_end.parameters()], knobs.lr)
+        for depth, parameters in enumerate(network.encoder.depths()):
+            yield from self._groups(parameters, knobs.backbone_lr * knobs.layer_decay**depth)
+
+
 # any other network trains under `Detector` itself
-DETECTORS: Mapping[str, type[Detector]] = {"cnn": CNNDetector, "vgg16": VGG16Detector}
+DETECTORS: Mapping[str, type[Detector]] = {
+    "cnn": CNNDetector,
+    "vgg16": VGG16Detector,
+    "resnet18": ResNet18Detector,
+    "ssl": SSLDetector,
+}
 
 
 def class_weights(counts: np.ndarray) -> tuple[float, float]:

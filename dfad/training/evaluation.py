@@ -14,7 +14,7 @@ from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import ConfigError, DataError, RunError
-from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
+from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, require_calibrator, results_of
 from dfad.frontends import FrontendKnobs
 from dfad.labels import SPLITS
 from dfad.roots import Root
@@ -78,6 +78,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
     imported = in_run and run.imported
     stored = run.read_config() if in_run and not imported else None
     options = EvaluationKnobs.read({**(stored.eval.plain() if stored else {}), **(config.eval or {})}, at="eval")
+    require_calibrator(options, checkpoint.knobs.raw)
     data = _data(config, stored, imported=imported)
     whole = data.manifest(screen.watch(f"making {data.name}"))
     own = in_run and (run.read_json("manifest.json") or {}).get("digest") == whole.digest()
@@ -100,9 +101,10 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         if imported:
             by = chosen_by_corpus(task, whole, options, screen.say)
         else:
-            by = chosen_by_run(run, path, options) if in_run else Chosen(deploy(None, options))
+            none = Chosen(deploy(None, options, checkpoint.knobs.raw))
+            by = chosen_by_run(run, checkpoint, options) if in_run else none
         choice = by.choice
-        task = replace(task, threshold=choice.threshold or 0.0)
+        task = replace(task, threshold=choice.decides_at)
         judged = not (before and judged_with(place, options, choice))
         if judged:
             table = ScoreTable.read(place.folder / "scores.csv") if before else task.score()

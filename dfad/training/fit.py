@@ -26,6 +26,7 @@ from dfad.training.detectors import DETECTORS, Detector, class_weights
 from dfad.training.frozen import keep_frozen
 from dfad.training.hardening import Hardening
 from dfad.training.judging import judge, judged_with, stored_tables, write_tables
+from dfad.training.mixing import Mixing
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
@@ -162,12 +163,21 @@ def _sound(checkpoint: Path) -> Checkpoint:
 def _new_detector(config: TrainConfig, manifest: Manifest, screen: Screen) -> Detector:
     attacks = sorted(_attacks_of_training(manifest, config.augment.vocoded) - {""})
     counts = drawn_by_class(manifest, cells_of(manifest, config.data, config.augment.copies))
+    downloading = screen.watch("downloading weights", "bytes")
+    model = config.model.ready(downloading)
     detector = DETECTORS.get(config.model.name, Detector)(
-        DetectorKnobs(frontend=config.frontend, model=config.model, attacks=tuple(attacks)),
+        DetectorKnobs(
+            frontend=config.frontend,
+            model=model,
+            head=config.loss.head,
+            raw=config.loss.raw,
+            attacks=tuple(attacks),
+        ),
         config.trainer,
+        loss=config.loss,
         seed=config.seed,
         class_weights=class_weights(counts) if config.data.balance == "loss" else (1.0, 1.0),
-        progress=screen.watch("downloading weights", "bytes"),
+        progress=downloading,
     )
     detector.manifest = manifest
     return detector
@@ -204,6 +214,8 @@ def _fit_and_score(
         detector.harden = Hardening(hardening, data, config.trainer.max_epochs)
         first = hardening.grown(config.trainer.max_epochs)
     following = [Curves(run), EpochLines(screen.say), *callbacks]
+    if mixup := config.augment.mixup:
+        detector.mix = Mixing(mixup, data)
     trainer = make_fitting_trainer(
         config.trainer,
         run,

@@ -41,10 +41,10 @@ def judge(
         ConfigError: for a column that the scores do not have.
     """
     options = config.eval
-    deployed = deploy(tables["val"], options)
+    deployed = deploy(tables["val"], options, config.loss.raw)
     briefly = options.model_copy(update={"resamples": 0, "by": ()})
     found = {  # what validation chose would be flattered by it, so it is not judged at its own threshold
-        "val": evaluate(tables["val"], briefly, known_attacks=attacks),
+        "val": evaluate(tables["val"], briefly, Deployed(raw=deployed.raw), known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
     before = _deployed_before(run)

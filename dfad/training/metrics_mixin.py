@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
@@ -39,22 +39,26 @@ class MetricsMixin(pl.LightningModule):
         self._seen: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {phase: [] for phase in PHASES}
 
     def observe(
-        self, phase: str, loss: Tensor, logits: Tensor, labels: Tensor, rows: Tensor, *, counts: bool = True
+        self, phase: str, loss: Tensor, outputs: Tensor, labels: Tensor, rows: Tensor, *, counts: bool = True
     ) -> None:
         """Take in one batch; one that does not count, as another rank has it too, only keeps the ranks in step.
 
         Shape:
-            loss: (); logits, labels: (batch,) on the device; rows: (batch,) manifest rows, on the CPU
+            loss: (); outputs, labels: (batch,) on the device; rows: (batch,) manifest rows, on the CPU
         """
         running_loss = cast(MeanMetric, self.running_loss[f"{phase}_loss"])
         accuracy = cast(BinaryAccuracy, self.running_accuracy[f"{phase}_accuracy"])
         if counts:
             running_loss.update(loss.detach(), weight=len(rows))
-            accuracy.update((logits.detach() >= 0).long(), labels)
+            accuracy.update((self.log_odds(outputs.detach()) >= 0).long(), labels)
         self.log(f"{phase}/loss", running_loss, on_step=False, on_epoch=True, batch_size=len(rows))
         self.log(f"{phase}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(rows))
         if counts and phase != "train":
-            self._seen[phase].append((rows.numpy(), logits.detach().float().cpu().numpy()))
+            self._seen[phase].append((rows.numpy(), outputs.detach().float().cpu().numpy()))
+
+    def log_odds(self, scores: Any) -> Any:
+        """What outputs are as log-odds, which accuracy and Cllr are of; here they are such."""
+        return scores
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the validation scores."""
@@ -72,6 +76,6 @@ class MetricsMixin(pl.LightningModule):
         order = np.argsort(rows)
         rows, scores = rows[order], scores[order]
         table = self.tables[phase] = ScoreTable.of(self.manifest, rows, scores)
-        values = summary(table.scores, table.labels).values
+        values = summary(self.log_odds(table.scores), table.labels).values
         for name in LOGGED:
             self.log(f"{phase}/{name}", values[name])

@@ -44,11 +44,16 @@ def require(knobs: RobustnessKnobs, detector: Path) -> None:
         detector: checkpoint of the detector that is attacked.
 
     Raises:
-        ConfigError: for perturbations or strengths that there are not, or the detector as its own surrogate.
+        ConfigError: for perturbations or strengths that there are not, a surrogate that there is not, or the detector
+            as its own.
         RunError: for a surrogate that is no detector.
     """
     knobs.conditions()
     if knobs.surrogate is not None:
+        if not knobs.surrogate.exists():
+            raise ConfigError(
+                f"robustness.surrogate: no checkpoint at {knobs.surrogate}; dfad runs lists the runs that there are"
+            )
         other = Checkpoint.read(_checkpoint_of(knobs.surrogate)).path
         if _hash(other) == _hash(detector):
             raise ConfigError(

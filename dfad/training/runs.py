@@ -39,6 +39,7 @@ PACKAGES = (
     "soundfile",
     "soxr",
 )
+OPTIONAL = ("av", "transformers")  # that can change numbers too
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ class Run:
 def environment(seed: int, device: str) -> dict[str, Any]:
     """What else a result depends on."""
     return {
-        "packages": {name: version(name) for name in PACKAGES} | ({"av": version("av")} if find_spec("av") else {}),
+        "packages": {name: version(name) for name in (*PACKAGES, *filter(find_spec, OPTIONAL))},
         "python": platform.python_version(),
         "git_commit": _git_commit(),
         "seed": seed,

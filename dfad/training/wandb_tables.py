@@ -7,6 +7,7 @@ from typing import Any
 
 import wandb
 
+from dfad.evaluation import as_trained
 from dfad.metrics import DECISION_KEYS
 from dfad.training.mirror import HeardClip
 
@@ -36,7 +37,7 @@ def breakdown_table(parts: Sequence[Mapping[str, Any]]) -> Any:
 def threshold_table(results: Mapping[str, Any]) -> Any:
     """The decisions on test at each threshold."""
     values = results["values"]
-    at = {"": 0.0, "_at_val": results["threshold"], "_at_oracle": values.get("test/eer_threshold")}
+    at = {"": as_trained(results), "_at_val": results["threshold"], "_at_oracle": values.get("test/eer_threshold")}
     names: list[Any] = list(DECISION_KEYS)
     rows: list[Any] = [
         [
