@@ -16,6 +16,7 @@ from dfad.augment import AugmentKnobs
 from dfad.deployed import Deployed
 from dfad.errors import ConfigError, MetricError, RunError
 from dfad.fusing import Line, logistic, mean_of
+from dfad.losses import CrossEntropyKnobs
 from dfad.networks.fusion import FusionKnobs, Member
 from dfad.scorer import Checkpoint, DetectorKnobs, best_checkpoint
 from dfad.scores import ScoreTable
@@ -178,7 +179,13 @@ def _config(ones: Sequence[_One], model: FusionKnobs) -> TrainConfig:
     augment["specaugment"] = None  # of a member's own features
     home = ones[0].run.folder.parent
     return first.model_copy(
-        update={"frontend": model.hears, "model": model, "augment": AugmentKnobs.read(augment), "runs": home}
+        update={
+            "frontend": model.hears,
+            "model": model,
+            "augment": AugmentKnobs.read(augment),
+            "loss": CrossEntropyKnobs(),  # whatever its members give, what it gives is log-odds
+            "runs": home,
+        }
     )
 
 
