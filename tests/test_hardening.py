@@ -109,7 +109,7 @@ def test_the_first_epochs_are_clean_and_the_budget_grows_to_its_end() -> None:
     for ramp in np.linspace(0, 1, 21).tolist():
         for epochs in (1, 3, 10):
             knobs = Adversarial(start=ramp / 2, ramp=ramp)
-            full = [epoch for epoch in range(epochs) if knobs.strength(epoch, epochs) == 0.001]
+            full = [epoch for epoch in range(epochs) if knobs.strength(epoch, epochs) == knobs.epsilon]
             assert full == list(range(knobs.grown(epochs), epochs))
     assert [Adversarial(start=0.5, ramp=0.5).strength(epoch, 4) for epoch in range(4)] == [0.0, 0.0, 0.0005, 0.0005]
     with pytest.raises(ConfigError, match=r"start=0\.8 is after ramp=0\.7"):
