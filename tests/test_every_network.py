@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dfad.frontends import LogMelKnobs
+from dfad.frontends import FrontendKnobs, LogMelKnobs, RawKnobs
 from dfad.losses import LOSSES
 from dfad.networks import NETWORKS, NetworkKnobs
 from dfad.networks.heads import Head
@@ -21,17 +21,21 @@ from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train
 from dfad.training.scoring import SILENT
+from tests import backbones
 
-FRONTEND = LogMelKnobs(n_mels=32, crop_s=0.4)
+MAP, WAVE = LogMelKnobs(n_mels=32, crop_s=0.4), RawKnobs(crop_s=0.4)
+HEARING: dict[str, FrontendKnobs] = {"aasist": WAVE, "ssl": WAVE}  # networks over the waveform; all others take a map
 SMALL: dict[str, list[dict[str, Any]]] = {  # options that make it quick; several where they make other networks
     "cnn": [{"channels": [4, 8]}],
     "lcnn": [{"width": 4, "hidden": 8}, {"width": 4, "hidden": 8, "pooling": "lstm"}],
     "resnet18": [{}],
     "vgg16": [{"variant": "vgg11", "pretrained": "none", "hidden": 8}],
+    "aasist": [{"filters": 12, "taps": 33, "widths": [4, 4, 8], "graph_width": 8, "joint_width": 8}],
+    "ssl": [{"backbone": "", "hidden": 8, "unfreeze": "all", "freeze_convolutions": False, "backbone_dropout": 0.0}],
 }
 CASES = [(name, options) for name, cases in SMALL.items() for options in cases]
 LARGE = ("resnet18", "vgg16")  # millions of weights, which two epochs write into two checkpoints
-every_network = pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+every_network = pytest.mark.parametrize(("name", "options"), CASES, ids=str, indirect=["options"])
 HEADS = get_args(Head)
 
 
@@ -39,23 +43,41 @@ def test_none_is_forgotten() -> None:
     assert set(SMALL) == set(NETWORKS)
 
 
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that stands for a published backbone."""
+    pytest.importorskip("transformers")
+    return backbones.write(tmp_path_factory.mktemp("backbones") / "wav2vec2")
+
+
+@pytest.fixture
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The options of a case, which may need a backbone."""
+    given: dict[str, Any] = request.param
+    return given | ({"backbone": str(request.getfixturevalue("backbone"))} if "backbone" in given else {})
+
+
+def hearing(name: str) -> FrontendKnobs:
+    return HEARING.get(name, MAP)
+
+
 def knobs(name: str, options: dict[str, Any]) -> NetworkKnobs:
-    return NETWORKS[name].read({"name": name, **options})
+    return NETWORKS[name].read({"name": name, **options}).ready()
 
 
 def waves(clips: int = 4) -> Tensor:
-    return 0.1 * torch.randn(clips, FRONTEND.crop_samples, generator=torch.Generator().manual_seed(0))
+    return 0.1 * torch.randn(clips, MAP.crop_samples, generator=torch.Generator().manual_seed(0))
 
 
 def build(name: str, options: dict[str, Any], head: Head = "linear") -> torch.nn.Module:
     torch.manual_seed(0)
-    return knobs(name, options).build(FRONTEND, head)
+    return knobs(name, options).build(hearing(name), head)
 
 
 def configured(manifest_csv: Path, runs: Path, name: str, options: dict[str, Any], **more: Any) -> TrainConfig:
     values = {
         "data": {"name": "manifest", "path": str(manifest_csv), "batch_size": 8},
-        "frontend": FRONTEND.plain(),
+        "frontend": hearing(name).plain(),
         "model": {"name": name, **options},
         "augment": {"name": "none"},
         "trainer": {"accelerator": "cpu", "max_epochs": 2},
@@ -69,12 +91,13 @@ def configured(manifest_csv: Path, runs: Path, name: str, options: dict[str, Any
     ("name", "options"),
     [pytest.param(*case, marks=pytest.mark.slow if case[0] in LARGE else ()) for case in CASES],
     ids=str,
+    indirect=["options"],
 )
 def test_two_epochs_give_a_checkpoint_with_the_same_scores(
     name: str, options: dict[str, Any], manifest_csv: Path, tmp_path: Path
 ) -> None:
     run = train(configured(manifest_csv, tmp_path, name, options), SILENT).run
-    before = DetectorKnobs(frontend=FRONTEND, model=knobs(name, options)).network().state_dict()
+    before = DetectorKnobs(frontend=hearing(name), model=knobs(name, options)).network().state_dict()
     trained = Checkpoint.read(run.best).network().state_dict()
     assert before.keys() == trained.keys()
     scorer, table = load_scorer(run.folder), ScoreTable.read(run.folder / "scores" / "test.csv").frame
@@ -85,7 +108,7 @@ def test_two_epochs_give_a_checkpoint_with_the_same_scores(
 @every_network
 @pytest.mark.parametrize("head", HEADS)
 def test_every_head_gives_what_its_losses_take(name: str, options: dict[str, Any], head: Head) -> None:
-    network, features = build(name, options, head).train(), FRONTEND.build()(waves())
+    network, features = build(name, options, head).train(), hearing(name).build()(waves())
     outputs, labels = network(features), torch.tensor([1, 0, 1, 0])
     assert outputs.shape == (4,)
     if head != "linear":
@@ -93,7 +116,7 @@ def test_every_head_gives_what_its_losses_take(name: str, options: dict[str, Any
     for loss in (LOSSES[loss].read({"name": loss}) for loss in LOSSES if LOSSES[loss].head == head):
         network.zero_grad()
         loss(network(features), labels, torch.ones(4)).backward()
-        slopes = [parameter.grad for parameter in network.parameters()]
+        slopes = [parameter.grad for parameter in network.parameters() if parameter.requires_grad]
         assert all(slope is not None and slope.isfinite().all() for slope in slopes)
     assert network(features[:1]).shape == network.eval()(features[:1]).shape == (1,)
 
@@ -101,8 +124,8 @@ def test_every_head_gives_what_its_losses_take(name: str, options: dict[str, Any
 @every_network
 def test_gradients_reach_the_waveform_and_an_attack_follows_them(name: str, options: dict[str, Any]) -> None:
     network, wave = build(name, options), on_grid(waves())
-    network.train()(FRONTEND.build()(waves(8)))  # running statistics of its own
-    victim, label = Victim(FRONTEND.build(), network), torch.tensor([1, 0, 1, 0])
+    network.train()(hearing(name).build()(waves(8)))  # running statistics of its own
+    victim, label = Victim(hearing(name).build(), network), torch.tensor([1, 0, 1, 0])
     score, slope = victim.slope(wave)
     assert slope.isfinite().all()
     assert slope.abs().amax(1).min() > 0
@@ -114,7 +137,7 @@ def test_gradients_reach_the_waveform_and_an_attack_follows_them(name: str, opti
 
 @every_network
 def test_a_score_does_not_depend_on_the_neighbours(name: str, options: dict[str, Any]) -> None:
-    network, features = build(name, options), FRONTEND.build()(waves(5))
+    network, features = build(name, options), hearing(name).build()(waves(5))
     network.train()(features)
     with torch.inference_mode():
         together, alone = network.eval()(features), torch.cat([network(clip[None]) for clip in features])

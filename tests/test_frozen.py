@@ -42,9 +42,9 @@ def frozen_clips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     build = VGG16Knobs.build
 
-    def watched(self: VGG16Knobs, frontend: Any) -> Any:
-        network = build(self, frontend)
-        network.blocks[0].register_forward_hook(lambda module, given, out: seen.append(len(out)))
+    def watched(self: VGG16Knobs, *given: Any) -> Any:
+        network = build(self, *given)
+        network.blocks[0].register_forward_hook(lambda module, x, out: seen.append(len(out)))
         return network
 
     monkeypatch.setattr(VGG16Knobs, "build", watched)

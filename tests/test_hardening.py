@@ -111,7 +111,7 @@ def test_the_first_epochs_are_clean_and_the_budget_grows_to_its_end() -> None:
             knobs = Adversarial(start=ramp / 2, ramp=ramp)
             full = [epoch for epoch in range(epochs) if knobs.strength(epoch, epochs) == 0.001]
             assert full == list(range(knobs.grown(epochs), epochs))
-    assert [Adversarial(start=0.5, ramp=0.5).strength(epoch, 4) for epoch in range(4)] == [0.0, 0.0, 0.001, 0.001]
+    assert [Adversarial(start=0.5, ramp=0.5).strength(epoch, 4) for epoch in range(4)] == [0.0, 0.0, 0.0005, 0.0005]
     with pytest.raises(ConfigError, match=r"start=0\.8 is after ramp=0\.7"):
         Adversarial.read({"start": 0.8, "ramp": 0.7})
 
@@ -125,7 +125,7 @@ def test_before_the_first_attack_a_batch_is_left_alone(manifest_csv: Path) -> No
 
 def test_runs_without_it_keep_their_names() -> None:
     assert "adversarial" not in AugmentKnobs().identity()
-    assert AugmentKnobs(adversarial=Adversarial()).identity()["adversarial"]["epsilon"] == 0.001
+    assert AugmentKnobs(adversarial=Adversarial()).identity()["adversarial"]["epsilon"] == 0.0005
     assert AugmentKnobs(adversarial=Adversarial()).random
 
 

@@ -26,13 +26,18 @@ def test_the_larger_of_two_maps_is_kept() -> None:
 
 
 def test_the_layers_are_the_published_ones() -> None:
-    layers = LCNNKnobs(width=32).build(FRONTEND).layers
+    layers = LCNNKnobs(width=32, norm="published").build(FRONTEND).layers
     convolutions = [(m.kernel_size[0], m.out_channels) for m in layers if isinstance(m, nn.Conv2d)]
     published = [(5, 64), (1, 64), (3, 96), (1, 96), (3, 128), (1, 128), (3, 64), (1, 64), (3, 64)]
     assert convolutions == published
     kinds = {nn.Conv2d: "", MaxFeatureMap: "m", nn.MaxPool2d: "p"}
     order = "".join(kinds.get(type(layer), "n") for layer in layers)
     assert order == "mp" + "mn" + "mpn" + "mn" + "mp" + "mn" + "mn" + "mn" + "mp"
+    every = LCNNKnobs().build(FRONTEND).layers
+    assert (
+        "".join(kinds.get(type(layer), "n") for layer in every)
+        == "nmp" + "nm" + "nmp" + "nm" + "nmp" + "nm" * 3 + "nmp"
+    )
 
 
 @pytest.mark.parametrize("bands", [1, 15, 16, 17, 60])

@@ -20,7 +20,7 @@ class Adversarial(Knobs):
     p: float = Field(0.5, gt=0, le=1, description="probability per clip")
     norm: Literal["linf", "l2"] = Field("linf", description="what epsilon bounds: every sample, or their whole length")
     epsilon: float = Field(
-        0.001,
+        0.0005,
         ge=2**-15,
         le=1,
         description="largest change in the end, of full scale 1; less than one step of a 16-bit sample changes nothing",

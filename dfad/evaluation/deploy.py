@@ -46,8 +46,9 @@ def deploy(validation: ScoreTable | None, options: EvaluationKnobs, raw: Raw = L
     rule, prior = options.threshold, options.prior
     if validation is None:
         name, number = parse_rule(rule)
-        return Deployed(threshold=number if name == "number" else None, rule=rule, prior=prior, raw=raw)
-    threshold: float | None = None
+        threshold = number if name == "number" else None
+        return Deployed(threshold=threshold, rule=rule, prior=prior, notes=tuple(_units(raw, False)), raw=raw)
+    threshold = None
     calibrator: Calibrator | None = None
     notes = []
     try:
@@ -69,4 +70,17 @@ def deploy(validation: ScoreTable | None, options: EvaluationKnobs, raw: Raw = L
         counts = np.bincount(validation.labels, minlength=2)
         few = [f"{count} {name}" for name, count in zip(CLASS_NAMES, counts, strict=True) if count < FEW_CLIPS]
         notes += [f"only {' and '.join(few)} clips of validation chose the {what}"] if few else []
+    notes = [*_units(raw, calibrator is not None), *notes]
     return Deployed(threshold=threshold, calibrator=calibrator, rule=rule, prior=prior, notes=tuple(notes), raw=raw)
+
+
+def _units(raw: Raw, calibrated: bool) -> list[str]:
+    """What to know of raw scores that are no log-odds."""
+    if raw.unit != "cosine":
+        return []
+    if calibrated:
+        return ["scores and thresholds are cosines, as the loss gives them; Cllr, actDCF and P(spoof) are calibrated"]
+    return [
+        "scores are cosines, not log-odds, and no calibrator comes with them, so Cllr, actDCF and P(spoof) cannot be "
+        "told; a finished run brings its calibrator, a bare checkpoint does not"
+    ]

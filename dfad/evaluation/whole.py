@@ -101,25 +101,13 @@ def evaluate(
         if not isnan(piece.interval.low):
             intervals[f"eer/{piece.value}"] = piece.interval
     said = [unit.note] if unit and unit.note and intervals else []
-    notes = (*_units(deployed), *whole.notes, *said, *_warnings(values, deployed, told=bool(intervals)))
+    notes = (*whole.notes, *said, *_warnings(values, deployed, told=bool(intervals)))
     return Evaluation(values, notes, intervals, unit if intervals else None, breakdowns)
 
 
 def _meant(values: Mapping[str, T], deployed: Deployed) -> dict[str, T]:
     """Those that mean something of the raw scores: of cosines none that reads them as log-odds."""
     return {name: value for name, value in values.items() if deployed.raw.unit != "cosine" or name not in CALIBRATED}
-
-
-def _units(deployed: Deployed) -> list[str]:
-    """What to know of raw scores that are no log-odds."""
-    if deployed.raw.unit != "cosine":
-        return []
-    if deployed.calibrator:
-        return ["scores and thresholds are cosines, as the loss gives them; Cllr, actDCF and P(spoof) are calibrated"]
-    return [
-        "scores are cosines, not log-odds, and no calibrator comes with them, so Cllr, actDCF and P(spoof) cannot be "
-        "told; a finished run brings its calibrator, a bare checkpoint does not"
-    ]
 
 
 def _calibrated(table: ScoreTable, deployed: Deployed) -> dict[str, float]:

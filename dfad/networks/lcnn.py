@@ -29,8 +29,16 @@ class LCNNKnobs(NetworkKnobs):
     """Options of the light convolutional network."""
 
     name: Literal["lcnn"] = "lcnn"
+    lr: float = Field(5e-3, gt=0, description="peak learning rate of AdamW")
     width: int = Field(
-        32, ge=4, le=1024, multiple_of=4, description="channels of the first layer; others in proportion"
+        16,
+        ge=4,
+        le=1024,
+        multiple_of=4,
+        description="channels of the first layer, 32 as published; others in proportion",
+    )
+    norm: Literal["every", "published"] = Field(
+        "every", description="batch norm of every convolution, before the max; or after the max of six of the nine"
     )
     pooling: Literal["mean", "lstm"] = Field(
         "mean",
@@ -64,10 +72,12 @@ class LCNN(nn.Module):
         width = 1
         for kernel, channels, after in LAYERS:
             kept = channels * knobs.width // 32
-            layers += [nn.Conv2d(width, 2 * kept, kernel, padding=kernel // 2), MaxFeatureMap()]
+            every = knobs.norm == "every"
+            layers.append(nn.Conv2d(width, 2 * kept, kernel, padding=kernel // 2, bias=not every))
+            layers += [LenientBatchNorm(2 * kept), MaxFeatureMap()] if every else [MaxFeatureMap()]
             if "pool" in after:
                 layers.append(nn.MaxPool2d(2, ceil_mode=True))  # a short or narrow map never shrinks to nothing
-            if "norm" in after:
+            if "norm" in after and not every:
                 layers.append(LenientBatchNorm(kept))
             width = kept
         self.layers = nn.Sequential(*layers)
