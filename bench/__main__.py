@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
-from bench import audit, augment, codecs, devices, effects, epoch, frozen, manifest, memory, scores, vocoders
+from bench import audit, augment, codecs, devices, effects, epoch, frozen, manifest, memory, models, scores, vocoders
 
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
     "What the framework adds to a step (`python -m bench.devices`)": devices.main,
     "Frozen blocks computed once (`python -m bench.frozen`)": frozen.main,
+    "Every preset (`python -m bench.models`)": models.main,
     "Judging scores (`python -m bench.scores`)": scores.main,
     "A manifest of ten million clips (`python -m bench.manifest`)": manifest.main,
     "An audit of a corpus (`python -m bench.audit`)": audit.main,

@@ -100,16 +100,20 @@ def test_an_experiment_composes_as_its_name_says(path: Path) -> None:
     words = path.stem.removesuffix("_frozen").removesuffix("_finetuned").split("_to_")[0]
     data, model = words.rsplit("_", 1) if words not in CORPORA else (words, "cnn")
     assert (config.data.name, config.model.name) == (data, model)
-    assert config.model.plain() != NETWORKS[model].read({}).plain()  # its values reach the options
+    usual = TrainConfig.read(composed("train", f"model={model}"))
+    assert (config.model, config.trainer) != (usual.model, usual.trainer)  # its values reach the options
     over = composed("train", f"experiment={path.stem}", "model.lr=0.5", "trainer.max_epochs=7", "data=demo", "seed=3")
     again = TrainConfig.read(over)  # and the command line's go before them
     assert (again.model.plain()["lr"], again.trainer.max_epochs, again.data.name, again.seed) == (0.5, 7, "demo", 3)
 
 
 def test_every_experiment_is_there() -> None:
-    models = ("cnn", "vgg16_frozen", "vgg16_finetuned")
+    models = ("cnn", "vgg16_frozen", "vgg16_finetuned", "lcnn", "aasist", "ssl")
     wanted = {f"{data}_{model}" for data in ("for_2sec", "for_rerec") for model in models}
-    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == wanted | {"for_2sec_to_for_rerec"}
+    assert {path.stem for path in (CONF / "experiment").glob("*.yaml")} == wanted | {
+        "for_2sec_to_for_rerec",
+        "asvspoof2019_la_aasist",
+    }
 
 
 def test_the_eval_configuration_composes() -> None:

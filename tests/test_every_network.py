@@ -24,12 +24,13 @@ from dfad.training.scoring import SILENT
 from tests import backbones
 
 MAP, WAVE = LogMelKnobs(n_mels=32, crop_s=0.4), RawKnobs(crop_s=0.4)
-HEARING: dict[str, FrontendKnobs] = {"aasist": WAVE, "ssl": WAVE}  # networks over the waveform; all others take a map
+HEARING: dict[str, FrontendKnobs] = dict.fromkeys(("rawnet2", "aasist", "ssl"), WAVE)  # all others take a map
 SMALL: dict[str, list[dict[str, Any]]] = {  # options that make it quick; several where they make other networks
     "cnn": [{"channels": [4, 8]}],
     "lcnn": [{"width": 4, "hidden": 8}, {"width": 4, "hidden": 8, "pooling": "lstm", "norm": "published"}],
     "resnet18": [{}],
     "vgg16": [{"variant": "vgg11", "pretrained": "none", "hidden": 8}],
+    "rawnet2": [{"filters": 4, "taps": 33, "widths": [4, 8], "gru_layers": 2, "gru_width": 8, "hidden": 8}],
     "aasist": [{"filters": 12, "taps": 33, "widths": [4, 4, 8], "graph_width": 8, "joint_width": 8}],
     "ssl": [{"backbone": "", "hidden": 8, "unfreeze": "all", "freeze_convolutions": False, "backbone_dropout": 0.0}],
 }

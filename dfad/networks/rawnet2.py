@@ -1,0 +1,120 @@
+"""RawNet2 (Jung et al., Interspeech 2020) as anti-spoofing has it (Tak et al., ICASSP 2021, arXiv 2011.01108)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dfad.errors import ConfigError
+from dfad.frontends import FrontendKnobs
+from dfad.networks.base import NetworkKnobs
+from dfad.networks.heads import Head, make_head
+from dfad.networks.sinc import SincBank
+
+POOL = 3  # samples are pooled by it once, and again after every block
+_Width = Annotated[int, Field(ge=1, le=1024)]
+
+
+class RawNet2Knobs(NetworkKnobs):
+    """Options of RawNet2; by default the sizes of the baseline of ASVspoof 2021."""
+
+    name: Literal["rawnet2"] = "rawnet2"
+    lr: float = Field(1e-4, gt=0, description="peak learning rate of AdamW")
+    filters: int = Field(20, ge=1, le=512, description="fixed sinc filters, equally wide in mel")
+    taps: int = Field(1025, ge=3, le=4097, description="odd length of each filter, samples")
+    widths: tuple[_Width, ...] = Field(
+        (20, 20, 128, 128, 128, 128), min_length=1, max_length=8, description="channels of each residual block"
+    )
+    gru_layers: int = Field(3, ge=1, le=8, description="layers of the recurrent part")
+    gru_width: int = Field(1024, ge=1, le=4096, description="units of each of them")
+    hidden: int = Field(1024, ge=1, le=8192, description="units of the embedding, before the head")
+
+    @field_validator("taps")
+    @classmethod
+    def _odd(cls, taps: int) -> int:
+        if taps % 2 == 0:
+            raise ValueError("should be odd")
+        return taps
+
+    @property
+    def least_samples(self) -> int:
+        """Length of the shortest waveform of which a frame is left."""
+        return self.taps - 1 + POOL ** (1 + len(self.widths))
+
+    def require(self, frontend: FrontendKnobs) -> None:
+        """Refuse a spectrogram, and a crop of which pooling leaves nothing."""
+        if frontend.spectral:
+            raise ConfigError(f"model=rawnet2 hears the waveform: use frontend=raw, not frontend={frontend.name}")
+        if frontend.crop_samples < self.least_samples:
+            raise ConfigError(
+                f"model=rawnet2 needs frontend.crop_s={self.least_samples / frontend.sample_rate:.3g} or more, as it "
+                f"pools {1 + len(self.widths)} times by {POOL}; now {frontend.crop_s}"
+            )
+
+    def build(self, frontend: FrontendKnobs, head: Head = "linear") -> RawNet2:
+        """Make the network."""
+        self.require(frontend)
+        return RawNet2(self, frontend.sample_rate, head)
+
+
+class RawNet2(nn.Module):
+    """Sinc filters, residual blocks whose channels weigh themselves, and what a GRU has seen at the end.
+
+    Shape:
+        wave: (batch, samples) -> (batch,) logits of bona fide
+    """
+
+    def __init__(self, knobs: RawNet2Knobs, sample_rate: int, last: Head = "linear") -> None:
+        super().__init__()
+        self.bank = SincBank(knobs.filters, knobs.taps, sample_rate)
+        self.norm = nn.BatchNorm1d(knobs.filters)
+        widths = (knobs.filters, *knobs.widths)
+        self.blocks = nn.Sequential(*(Block(*pair, first=number == 0) for number, pair in enumerate(pairwise(widths))))
+        self.norm_before_gru = nn.BatchNorm1d(widths[-1])
+        self.gru = nn.GRU(widths[-1], knobs.gru_width, knobs.gru_layers, batch_first=True)
+        self.embed = nn.Linear(knobs.gru_width, knobs.hidden)
+        self.head = make_head(knobs.hidden, last)
+
+    def forward(self, wave: Tensor) -> Tensor:
+        """Compute the logits."""
+        x = F.selu(self.norm(F.max_pool1d(self.bank(wave).abs(), POOL)))
+        x = F.selu(self.norm_before_gru(self.blocks(x))).mT
+        with torch.backends.cudnn.flags(
+            enabled=self.training
+        ):  # it gives no gradients in eval mode, which attacks need
+            seen = self.gru(x)[0][:, -1]
+        return self.head(self.embed(seen)).squeeze(-1)
+
+
+class Block(nn.Module):
+    """Two convolutions beside a way around them, pooling over time, and filter-wise feature map scaling.
+
+    Every channel is multiplied by a number between 0 and 1 that the means of all channels give, and that number is
+    added.
+
+    Shape:
+        (batch, width, frames) -> (batch, out, ⌊frames / 3⌋)
+    """
+
+    def __init__(self, width: int, out: int, *, first: bool) -> None:
+        super().__init__()
+        self.before = nn.Identity() if first else nn.Sequential(nn.BatchNorm1d(width), nn.LeakyReLU(0.3))
+        self.convolutions = nn.Sequential(
+            nn.Conv1d(width, out, 3, padding=1),
+            nn.BatchNorm1d(out),
+            nn.LeakyReLU(0.3),
+            nn.Conv1d(out, out, 3, padding=1),
+        )
+        self.around = nn.Identity() if width == out else nn.Conv1d(width, out, 1)
+        self.scale = nn.Linear(out, out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Compute the maps."""
+        found = F.max_pool1d(self.convolutions(self.before(x)) + self.around(x), POOL)
+        scale = self.scale(found.mean(-1)).sigmoid()[..., None]
+        return found * scale + scale
