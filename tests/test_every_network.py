@@ -26,7 +26,7 @@ FRONTEND = LogMelKnobs(n_mels=32, crop_s=0.4)
 SMALL: dict[str, list[dict[str, Any]]] = {  # options that make it quick; several where they make other networks
     "cnn": [{"channels": [4, 8]}],
     "lcnn": [{"width": 4, "hidden": 8}, {"width": 4, "hidden": 8, "pooling": "lstm", "norm": "published"}],
-    "resnet18": [{}],
+    "resnet18": [{"backbone_lr": 1e-4}],
     "vgg16": [{"variant": "vgg11", "pretrained": "none", "hidden": 8}],
 }
 CASES = [(name, options) for name, cases in SMALL.items() for options in cases]
