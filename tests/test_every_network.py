@@ -28,7 +28,7 @@ HEARING: dict[str, FrontendKnobs] = dict.fromkeys(("rawnet2", "aasist", "ssl"), 
 SMALL: dict[str, list[dict[str, Any]]] = {  # options that make it quick; several where they make other networks
     "cnn": [{"channels": [4, 8]}],
     "lcnn": [{"width": 4, "hidden": 8}, {"width": 4, "hidden": 8, "pooling": "lstm", "norm": "published"}],
-    "resnet18": [{}],
+    "resnet18": [{"backbone_lr": 1e-4}],
     "vgg16": [{"variant": "vgg11", "pretrained": "none", "hidden": 8}],
     "rawnet2": [{"filters": 4, "taps": 33, "widths": [4, 8], "gru_layers": 2, "gru_width": 8, "hidden": 8}],
     "aasist": [{"filters": 12, "taps": 33, "widths": [4, 4, 8], "graph_width": 8, "joint_width": 8}],
