@@ -1,4 +1,4 @@
-"""How fast every preset is, at inference and in training: writes `bench/models.json`, which `dfad models` shows."""
+"""How fast every preset is, at inference and in training: writes `dfad/models.json`, which `dfad models` shows."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from dfad.commands.models import MEASURED
 from dfad.commands.presets import SECONDS, Preset, presets
 from dfad.training.memory import keep_freed_memory
 
 BATCH, ROUNDS, THREADS = 8, 5, 2
-FILE = Path(__file__).parent / "models.json"
 
 
 def main(rounds: int = ROUNDS) -> list[str]:
@@ -40,7 +40,9 @@ def main(rounds: int = ROUNDS) -> list[str]:
         for name, kept in seconds.items()
     }
     machine = f"{_processor()}, {THREADS} threads, batches of {BATCH} clips of {SECONDS:g} s"
-    FILE.write_text(json.dumps({"machine": machine, "load_before": round(load, 2), "presets": found}, indent=1) + "\n")
+    MEASURED.write_text(
+        json.dumps({"machine": machine, "load_before": round(load, 2), "presets": found}, indent=1) + "\n"
+    )
     lines = [
         f"{machine}, float32, median of {rounds} interleaved rounds; frontend included, others ran at a load of "
         f"{load:.1f}. `dfad models` shows them beside sizes.",

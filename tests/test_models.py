@@ -58,7 +58,7 @@ def test_counting_leaves_the_network_as_it_was() -> None:
 def test_the_table_has_every_preset(command: Called, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stored = tmp_path / "models.json"
     stored.write_text(json.dumps({"machine": "some machine", "presets": {"cnn": {"inference": 123.4, "training": 5}}}))
-    monkeypatch.setattr(models, "_FILES", (stored,))
+    monkeypatch.setattr(models, "MEASURED", stored)
     code, out, _ = command("models", "--json")
     found = json.loads(out)
     rows = {row["preset"]: row for row in found["presets"]}
@@ -70,5 +70,5 @@ def test_the_table_has_every_preset(command: Called, monkeypatch: pytest.MonkeyP
     shown = command("models")[1]
     assert "needs its backbone" in shown
     assert "some machine" in shown
-    monkeypatch.setattr(models, "_FILES", ())
+    monkeypatch.setattr(models, "MEASURED", tmp_path / "none")
     assert "not measured yet: python -m bench.models" in command("models")[1]

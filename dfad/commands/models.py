@@ -17,8 +17,7 @@ from dfad.commands.presets import SECONDS, Preset, presets
 from dfad.commands.results import show_table
 from dfad.networks.counting import macs, parameters
 
-_PACKAGE = Path(__file__).parents[1]
-_FILES = (_PACKAGE / "models.json", _PACKAGE.parent / "bench" / "models.json")  # wheel, or source tree
+MEASURED = Path(__file__).parents[1] / "models.json"  # in the package, so that it is there wherever dfad is installed
 MEASURE = "python -m bench.models"
 _HEADER = ("model=", "hears", "parameters", "MACs", "inference, clips/s", "training, clips/s")
 
@@ -46,8 +45,7 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="all numbers, u
 
 def measurements() -> dict[str, Any]:
     """What `bench.models` wrote; empty if it did not."""
-    path = next((path for path in _FILES if path.is_file()), None)
-    return dict(json.loads(path.read_text())) if path else {}
+    return dict(json.loads(MEASURED.read_text())) if MEASURED.is_file() else {}
 
 
 def row(preset: Preset, speed: Mapping[str, float]) -> dict[str, Any]:

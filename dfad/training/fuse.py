@@ -48,6 +48,8 @@ class _One:
         """
         run = Run(folder)
         checkpoint = Checkpoint.read(best_checkpoint(folder))
+        if run.imported:
+            raise RunError(f"{folder} was imported and has no validation scores; fuse runs that were trained here")
         if not run.finished or not (folder / "scores" / "val.csv").is_file():
             raise RunError(
                 f"{folder} has no results of validation yet; type the command that trains it again, and it goes on"
