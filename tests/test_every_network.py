@@ -136,6 +136,15 @@ def test_gradients_reach_the_waveform_and_an_attack_follows_them(name: str, opti
     torch.testing.assert_close(victim.query(wave), score, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.gpu
+@every_network
+def test_gradients_reach_the_waveform_on_a_gpu(name: str, options: dict[str, Any]) -> None:
+    network, wave = build(name, options).to("cuda"), on_grid(waves()).to("cuda")
+    slope = Victim(hearing(name).build().to("cuda"), network).slope(wave)[1]
+    assert slope.isfinite().all()
+    assert slope.abs().amax(1).min() > 0
+
+
 @every_network
 def test_a_score_does_not_depend_on_the_neighbours(name: str, options: dict[str, Any]) -> None:
     network, features = build(name, options), hearing(name).build()(waves(5))

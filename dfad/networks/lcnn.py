@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
+from dfad.networks import recurrent
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.heads import Head, make_head
 from dfad.networks.norms import LenientBatchNorm
@@ -134,5 +135,5 @@ class _Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         given = passed = self.dropout(x.flatten(1, 2).mT)  # (batch, frames, channels · bands)
         for layer in self.layers:
-            passed = layer(passed)[0]
+            passed = recurrent.run(layer, passed)
         return (given + passed).mean(1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
+from dfad.networks import recurrent
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.heads import Head, make_head
 from dfad.networks.sinc import SincBank
@@ -84,10 +84,7 @@ class RawNet2(nn.Module):
         """Compute the logits."""
         x = F.selu(self.norm(F.max_pool1d(self.bank(wave).abs(), POOL)))
         x = F.selu(self.norm_before_gru(self.blocks(x))).mT
-        with torch.backends.cudnn.flags(
-            enabled=self.training
-        ):  # it gives no gradients in eval mode, which attacks need
-            seen = self.gru(x)[0][:, -1]
+        seen = recurrent.run(self.gru, x)[:, -1]
         return self.head(self.embed(seen)).squeeze(-1)
 
 
