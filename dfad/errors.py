@@ -64,3 +64,14 @@ def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
         return f"did you mean '{prefix}{close[0]}'?"
     more = f", … ({len(words) - MOST_LISTED} more)" if len(words) > MOST_LISTED else ""
     return f"choose from: {', '.join(prefix + word for word in words[:MOST_LISTED])}{more}"
+
+
+def stop_behind(error: BaseException) -> BaseException | None:
+    """The exception of a signal that ends the process, where another took its place; None if there is none.
+
+    Loader processes that got the same signal make PyTorch raise an error of its own while ours is on its way.
+    """
+    found: BaseException | None = error
+    while found and not (isinstance(found, KeyboardInterrupt) or getattr(found, "code", None) == 143):
+        found = found.__context__
+    return found

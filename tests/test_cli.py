@@ -19,6 +19,8 @@ import torch
 from rich.console import Console
 
 from dfad.commands import console
+from dfad.commands.guard import guarded
+from dfad.training import runs
 from tests.conftest import ROOT, SMALL, environment, write_corpus
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -258,3 +260,18 @@ def test_a_bar_shows_any_name_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: 
         bar(1, 2)
         bar(2, 2)
         assert "intervals by {x} [bold]y[/]" in re.sub("\x1b.*?[A-Za-z]", "", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("stop", "code"), [(SystemExit(143), 143), (KeyboardInterrupt(), 130)])
+def test_a_signal_is_no_failure_though_a_loader_process_died_of_it_too(
+    stop: BaseException, code: int, tmp_path: Path
+) -> None:
+    def work() -> None:
+        with runs.Run(tmp_path).working():
+            try:
+                raise stop
+            finally:
+                raise RuntimeError("DataLoader worker is killed by signal: Terminated.")
+
+    assert guarded(work) == code
+    assert not (tmp_path / "error.txt").exists()

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from dfad.errors import ConfigError, DfadError
+from dfad.errors import ConfigError, DfadError, stop_behind
 
 STOPPED = "the same command goes on after the last whole epoch, or condition of a suite"
 _TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
@@ -62,6 +62,8 @@ def attempt(work: Callable[[], object]) -> Failure | None:
         _tell("[bold red]error[/]", str(error))
         return Failure(error.exit_code, str(error))
     except Exception as error:  # a fault of ours: all that is known of it, for a report
+        if stop := stop_behind(error):
+            raise stop from None
         traceback.print_exc()
         return Failure(1, f"{type(error).__name__}: {error}")
     return None

@@ -23,7 +23,7 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from dfad.errors import IN_RUN, DfadError, RunError
+from dfad.errors import IN_RUN, DfadError, RunError, stop_behind
 from dfad.training.config import TrainConfig
 
 IMPORTED = "imported.json"  # says where weights came from that were not trained here
@@ -119,6 +119,8 @@ class Run:
                 with self._disk_errors():
                     yield
             except Exception as error:
+                if stop_behind(error):
+                    raise
                 error.add_note(f"{IN_RUN}{self.folder}")  # a sweep writes down where it failed
                 with suppress(OSError):
                     text = str(error) if isinstance(error, DfadError) else format_exc()
