@@ -15,8 +15,10 @@ from dfad.frontends import FrontendKnobs
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.graph import GraphAttention, GraphPool, HeterogeneousAttention
 from dfad.networks.heads import Head, make_head
+from dfad.networks.pointwise import max_of_three, selu_
 from dfad.networks.sinc import SincBank
 
+PART = 1024  # pooled frames that a CPU scores at a time, so that what they need stays in its cache
 POOL = 3  # filters and samples are pooled by it once, and frames again after every block
 _Width = Annotated[int, Field(ge=1, le=1024)]
 _Share = Annotated[float, Field(gt=0, le=1)]
@@ -107,7 +109,11 @@ class AASIST(nn.Module):
 
     def embedding(self, wave: Tensor) -> Tensor:
         """Compute what the last layer takes. Shape: (batch, samples) -> (batch, 5 · joint_width)."""
-        maps = self.blocks(self.front(wave)).abs()  # (batch, channels, bands, frames)
+        if torch.is_grad_enabled() or self.training or wave.device.type != "cpu":
+            maps = self.maps(wave)
+        else:  # one after the other fits into a cache
+            maps = torch.cat([self.maps(clip) for clip in torch.split(wave, 1)])
+        maps = maps.abs()  # (batch, channels, bands, frames)
         bands = self.spectral_pool(self.spectral(maps.amax(3).mT + self.position))
         frames = self.temporal_pool(self.temporal(maps.amax(2).mT))
         found = [[self.drop_branch(part) for part in branch(frames, bands)] for branch in self.branches]
@@ -115,10 +121,10 @@ class AASIST(nn.Module):
         parts = [frames.abs().amax(1), frames.mean(1), bands.abs().amax(1), bands.mean(1), master[:, 0]]
         return torch.cat(parts, 1)
 
-    def front(self, wave: Tensor) -> Tensor:
-        """Compute the map that the blocks take. Shape: (batch, samples) -> (batch, 1, bands, frames)."""
-        bands = self.bank(wave).abs()[:, None]
-        return F.selu(self.norm(F.max_pool2d(bands, POOL)))
+    def maps(self, wave: Tensor) -> Tensor:
+        """Compute what the graphs are made of. Shape: (batch, samples) -> (batch, channels, bands, frames)."""
+        bands = max_of_three(max_of_three(self.bank(wave).abs(), 1), 2)
+        return self.blocks(selu_(self.norm(bands[:, None])))
 
 
 class ResidualBlock(nn.Module):
@@ -142,8 +148,30 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the maps."""
-        found = self.narrow(F.selu(self.norm(self.widen(x))))
-        return F.max_pool2d(found + self.around(x), (1, POOL))
+        frames = x.shape[-1] // POOL
+        if torch.is_grad_enabled() or self.norm.training or x.device.type != "cpu":
+            return self._pooled(x, 0, frames)
+        parts = [self._pooled(x, start, min(start + PART, frames)) for start in range(0, frames, PART)]
+        return torch.cat(parts, -1)
+
+    def _pooled(self, x: Tensor, start: int, end: int) -> Tensor:
+        """Compute some of the pooled frames, from those that they hear: two more than they pool at either side."""
+        first, last = max(0, POOL * start - 2), min(x.shape[-1], POOL * end + 2)
+        x = x[..., first:last]
+        found = self.narrow(selu_(self._widened(x))).add_(self.around(x))
+        return max_of_three(found[..., POOL * start - first : POOL * end - first], -1)
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """The first convolution and its norm, which is a part of it where it no longer changes."""
+        norm, widen = self.norm, self.widen
+        if norm.training:
+            return norm(widen(x))
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        assert widen.bias is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        bias = (widen.bias - norm.running_mean) * scale + norm.bias
+        return F.conv2d(x, widen.weight * scale[:, None, None, None], bias, padding=widen.padding)
 
 
 class Branch(nn.Module):
