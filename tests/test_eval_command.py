@@ -16,7 +16,7 @@ from dfad.deployed import Deployed
 from dfad.errors import ConfigError
 from dfad.evaluation import choose_threshold
 from dfad.scores import ScoreTable
-from dfad.training import evaluation
+from dfad.training import task
 from tests.test_config import composed
 
 Evaluated = tuple[Path, dict[str, Any]]
@@ -35,7 +35,7 @@ def no_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(evaluation, "Scoring", fail)
+    monkeypatch.setattr(task, "Scoring", fail)
 
 
 @pytest.fixture

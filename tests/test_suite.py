@@ -21,7 +21,7 @@ from dfad.deployed import Deployed
 from dfad.errors import ConfigError
 from dfad.robustness.tables import read
 from dfad.scores import ScoreTable
-from dfad.training import evaluation
+from dfad.training import task
 from dfad.training.config import EvalConfig
 from dfad.training.evaluation import Evaluated, evaluate_run
 from dfad.training.scoring import SILENT, Screen
@@ -58,7 +58,7 @@ def no_scoring(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def fail(*_: object) -> None:
         raise AssertionError("scored again")
 
-    return lambda: monkeypatch.setattr(evaluation, "Scoring", fail)
+    return lambda: monkeypatch.setattr(task, "Scoring", fail)
 
 
 def test_conditions_go_the_way_of_clean_scores_and_are_judged_by_clean_validation(elsewhere: Path) -> None:

@@ -15,8 +15,10 @@ from dfad.frontends import FrontendKnobs
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.graph import GraphAttention, GraphPool, HeterogeneousAttention
 from dfad.networks.heads import Head, make_head
+from dfad.networks.pointwise import max_of_three, selu_
 from dfad.networks.sinc import SincBank
 
+PART = 1024  # pooled frames that a CPU scores at a time, so that what they need stays in its cache
 POOL = 3  # filters and samples are pooled by it once, and frames again after every block
 _Width = Annotated[int, Field(ge=1, le=1024)]
 _Share = Annotated[float, Field(gt=0, le=1)]
@@ -83,19 +85,19 @@ class AASIST(nn.Module):
         knobs: its options.
         bank: waveform -> (batch, filters, samples), by which the blocks' map is made.
         last: layer, as the loss needs it.
-        pool: frames that every block makes one of.
+        pools: whether every block makes one frame of three.
 
     Shape:
         wave: (batch, samples) -> (batch,) logits of bona fide
     """
 
-    def __init__(self, knobs: AASISTKnobs, bank: nn.Module, last: Head = "linear", pool: int = POOL) -> None:
+    def __init__(self, knobs: AASISTKnobs, bank: nn.Module, last: Head = "linear", *, pools: bool = True) -> None:
         super().__init__()
         width, joint = knobs.graph_width, knobs.joint_width
         self.bank = bank
         self.norm = nn.BatchNorm2d(1)
         widths = (1, *knobs.widths)
-        blocks = (ResidualBlock(*pair, first=pair[0] == 1, pool=pool) for pair in pairwise(widths))
+        blocks = (ResidualBlock(*pair, first=pair[0] == 1, pools=pools) for pair in pairwise(widths))
         self.blocks = nn.Sequential(*blocks)
         self.position = nn.Parameter(torch.randn(1, knobs.filters // POOL, widths[-1]))
         dropout = knobs.graph_dropout
@@ -114,7 +116,11 @@ class AASIST(nn.Module):
 
     def embedding(self, wave: Tensor) -> Tensor:
         """Compute what the last layer takes. Shape: (batch, samples) -> (batch, 5 · joint_width)."""
-        maps = self.blocks(self.front(wave)).abs()  # (batch, channels, bands, frames)
+        if torch.is_grad_enabled() or self.training or wave.device.type != "cpu":
+            maps = self.blocks(self.front(wave))
+        else:  # one after the other fits into a cache
+            maps = torch.cat([self.blocks(self.front(clip)) for clip in torch.split(wave, 1)])
+        maps = maps.abs()  # (batch, channels, bands, frames)
         bands = self.spectral_pool(self.spectral(maps.amax(3).mT + self.position))
         frames = self.temporal_pool(self.temporal(maps.amax(2).mT))
         found = [[self.drop_branch(part) for part in branch(frames, bands)] for branch in self.branches]
@@ -124,8 +130,8 @@ class AASIST(nn.Module):
 
     def front(self, wave: Tensor) -> Tensor:
         """Compute the map that the blocks take. Shape: (batch, samples) -> (batch, 1, bands, frames)."""
-        bands = self.bank(wave).abs()[:, None]
-        return F.selu(self.norm(F.max_pool2d(bands, POOL)))
+        bands = max_of_three(max_of_three(self.bank(wave).abs(), 1), 2)
+        return selu_(self.norm(bands[:, None]))
 
 
 class ResidualBlock(nn.Module):
@@ -135,12 +141,12 @@ class ResidualBlock(nn.Module):
     that norm, of no effect, in all blocks but the first; it is kept, untrained, to hold them.
 
     Shape:
-        (batch, width, bands, frames) -> (batch, out, bands, ⌊frames / pool⌋)
+        (batch, width, bands, frames) -> (batch, out, bands, ⌊frames / 3⌋), or as many frames where it does not pool
     """
 
-    def __init__(self, width: int, out: int, *, first: bool, pool: int = POOL) -> None:
+    def __init__(self, width: int, out: int, *, first: bool, pools: bool = True) -> None:
         super().__init__()
-        self.pool = pool
+        self.step = POOL if pools else 1
         if not first:
             self.idle = nn.BatchNorm2d(width).requires_grad_(False)
         self.widen = nn.Conv2d(width, out, (2, 3), padding=(1, 1))  # to one band more
@@ -150,8 +156,31 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the maps."""
-        found = self.narrow(F.selu(self.norm(self.widen(x))))
-        return F.max_pool2d(found + self.around(x), (1, self.pool))
+        frames = x.shape[-1] // self.step
+        if torch.is_grad_enabled() or self.norm.training or x.device.type != "cpu":
+            return self._pooled(x, 0, frames)
+        parts = [self._pooled(x, start, min(start + PART, frames)) for start in range(0, frames, PART)]
+        return torch.cat(parts, -1)
+
+    def _pooled(self, x: Tensor, start: int, end: int) -> Tensor:
+        """Compute some of the pooled frames, from those that they hear: two more than they pool at either side."""
+        first, last = max(0, self.step * start - 2), min(x.shape[-1], self.step * end + 2)
+        x = x[..., first:last]
+        found = self.narrow(selu_(self._widened(x))).add_(self.around(x))
+        found = found[..., self.step * start - first : self.step * end - first]
+        return found if self.step == 1 else max_of_three(found, -1)
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """The first convolution and its norm, which is a part of it where it no longer changes."""
+        norm, widen = self.norm, self.widen
+        if norm.training:
+            return norm(widen(x))
+        assert norm.running_var is not None
+        assert norm.running_mean is not None
+        assert widen.bias is not None
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        bias = (widen.bias - norm.running_mean) * scale + norm.bias
+        return F.conv2d(x, widen.weight * scale[:, None, None, None], bias, padding=widen.padding)
 
 
 class Branch(nn.Module):

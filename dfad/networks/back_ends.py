@@ -71,7 +71,7 @@ class GraphBackEnd(AASIST):
 
     def __init__(self, width: int, hidden: int, dropout: float, head: Head) -> None:
         knobs = AASISTKnobs(filters=hidden, dropout=dropout)
-        super().__init__(knobs, nn.Linear(width, hidden), head, pool=1)
+        super().__init__(knobs, nn.Linear(width, hidden), head, pools=False)
 
     def front(self, wave: Tensor) -> Tensor:
         """Compute the map that the blocks take. Shape: (batch, frames, width) -> (batch, 1, bands, frames)."""
