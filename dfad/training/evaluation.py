@@ -154,9 +154,8 @@ def _data(config: EvalConfig, stored: TrainConfig | None, *, imported: bool) -> 
     if config.data and "name" in config.data:
         return Data.read({"data": config.data}).data
     if stored is None:
-        raise ConfigError(
-            f"{config.run} has no corpus of its own; say what to score, such as data=manifest data.path=…"
-        )
+        why = "was imported without a corpus" if imported else "lies in no run folder"
+        raise ConfigError(f"{config.run} {why}; say what to score, such as data=manifest data.path=…")
     return Data.read({"data": _over(stored.data.plain(), config.data or {})}).data
 
 
