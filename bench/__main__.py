@@ -8,7 +8,21 @@ from pathlib import Path
 
 import torch
 
-from bench import audit, augment, codecs, devices, effects, epoch, frozen, manifest, memory, models, scores, vocoders
+from bench import (
+    aasist,
+    audit,
+    augment,
+    codecs,
+    devices,
+    effects,
+    epoch,
+    frozen,
+    manifest,
+    memory,
+    models,
+    scores,
+    vocoders,
+)
 
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
@@ -22,6 +36,7 @@ BENCHMARKS = {
     "Augmentation beside a training step (`python -m bench.augment`)": augment.main,
     "Clips through codecs (`python -m bench.codecs`)": codecs.main,
     "Copies by vocoders (`python -m bench.vocoders`)": vocoders.main,
+    "AASIST on a CPU (`python -m bench.aasist`)": aasist.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 

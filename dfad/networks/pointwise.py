@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 SCALE, ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al., NeurIPS 2017
 BELOW = SCALE * ALPHA  # what SELU falls to
-_CACHED = 1 << 16  # values that stay in a core's cache over some passes
+_CACHED = 1 << 18  # values that stay in a cache over some passes; fewer, and threads wait for each other too often
 
 
 def selu_(x: Tensor) -> Tensor:
