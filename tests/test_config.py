@@ -101,10 +101,22 @@ def test_an_experiment_composes_as_its_name_says(path: Path) -> None:
     data, model = words.rsplit("_", 1) if words not in CORPORA else (words, "cnn")
     assert (config.data.name, config.model.name) == (data, model)
     usual = TrainConfig.read(composed("train", f"model={model}"))
-    assert (config.model, config.trainer) != (usual.model, usual.trainer)  # its values reach the options
+    assert (config.model, config.trainer) != (usual.model, usual.trainer)
+    given = {group: values for group, values in yaml.safe_load(path.read_text()).items() if group != "defaults"}
+    assert written(given, config.plain()) == given  # its values reach the options
     over = composed("train", f"experiment={path.stem}", "model.lr=0.5", "trainer.max_epochs=7", "data=demo", "seed=3")
     again = TrainConfig.read(over)  # and the command line's go before them
     assert (again.model.plain()["lr"], again.trainer.max_epochs, again.data.name, again.seed) == (0.5, 7, "demo", 3)
+
+
+def written(given: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """What became of values that a YAML gives."""
+    return {
+        key: written(value, options[key])
+        if isinstance(value, dict) and isinstance(options[key], dict)
+        else options[key]
+        for key, value in given.items()
+    }
 
 
 def test_every_experiment_is_there() -> None:
