@@ -259,7 +259,10 @@ def test_gradients_reach_the_waveform_through_every_frontend(name: str, clip: st
 def test_the_gradient_is_the_one_of_finite_differences(name: str) -> None:
     victim, wave = small(name), targets(2, 4000).wave
     _, gradient = victim.slope(wave)
-    length, size = gradient.norm(dim=-1), 3e-5 if name == "logspec" else 5e-4  # few samples per bin: it bends at once
+    length, size = (
+        gradient.norm(dim=-1),
+        3e-5 if name in ("logspec", "cqt") else 5e-4,
+    )  # some power is near 0: it bends at once
     step = size * gradient / length[:, None]
     found = (victim.query(wave + step) - victim.query(wave - step)) / (2 * size)
     torch.testing.assert_close(found, length, atol=0, rtol=0.03)

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing"},
+    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing", "stored"},
     {"labels", "decoders", "connection"},
     {"clips"},
     {"audio", "download", "packed"},

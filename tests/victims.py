@@ -31,8 +31,14 @@ def linear() -> Victim:
 def small(name: str = "logmel", samples: int = 4000) -> Victim:
     """A random network behind a frontend."""
     options = {"name": name, "sample_rate": RATE, "crop_s": samples / RATE}
-    bands = {"logmel": {"n_mels": 20}, "mfcc": {"n_mels": 20, "n_coefficients": 12}}
-    knobs = FRONTENDS[name].read({**options, **bands.get(name, {}), **({} if name == "raw" else {"n_fft": 256})})
+    usual = {"n_fft": 256}
+    own = {
+        "logmel": {**usual, "n_mels": 20},
+        "mfcc": {**usual, "n_mels": 20, "n_coefficients": 12},
+        "cqt": {"bins_per_octave": 6, "n_octaves": 4, "f_min": 250.0},
+        "raw": {},
+    }
+    knobs = FRONTENDS[name].read({**options, **own.get(name, usual)})
     torch.manual_seed(0)
     network = (
         CNNKnobs(channels=(4, 8), activation="gelu", pool="avg").build(knobs) if knobs.spectral else Linear(samples)

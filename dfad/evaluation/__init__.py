@@ -4,7 +4,7 @@ from dfad.evaluation.attacks import attack_names, mixed
 from dfad.evaluation.breakdown import Slice, breakdown
 from dfad.evaluation.deploy import deploy, require_calibrator
 from dfad.evaluation.options import EvaluationKnobs
-from dfad.evaluation.results import as_trained, results_of
+from dfad.evaluation.results import results_of
 from dfad.evaluation.thresholds import choose_threshold
 from dfad.evaluation.units import Unit, unit_of
 from dfad.evaluation.whole import Evaluation, evaluate
@@ -15,7 +15,6 @@ __all__ = [
     "EvaluationKnobs",
     "Slice",
     "Unit",
-    "as_trained",
     "attack_names",
     "breakdown",
     "choose_threshold",

@@ -61,11 +61,6 @@ def results_of(
     }
 
 
-def as_trained(results: Mapping[str, Any]) -> float:
-    """The threshold of the detector as it was trained: 0, or the middle between two margins."""
-    return float(results.get("raw", {}).get("middle", 0.0))
-
-
 def _row(part: Slice) -> dict[str, Any]:
     return {
         "value": part.value,

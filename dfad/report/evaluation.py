@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from dfad.deployed import Deployed
 from dfad.errors import MetricError
-from dfad.evaluation import as_trained
 from dfad.metrics import classification_report, confusion
 from dfad.report import calibration, figures
 from dfad.report.groups import Group, groups
@@ -31,6 +30,7 @@ from dfad.report.tables import (
     threshold_table,
 )
 from dfad.scores import ScoreTable
+from dfad.stored import as_trained
 
 HEADLINE = {
     "eer": "equal error rate",

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dfad.evaluation import as_trained
 from dfad.evaluation.thresholds import parse_rule
 from dfad.report import robust_tables as rows
 from dfad.report.page import Headline, Section, Sound
@@ -16,6 +15,7 @@ from dfad.report.style import png
 from dfad.report.tables import Rows, shown, shown_interval
 from dfad.robustness.conditions import counted
 from dfad.robustness.verdict import MARKS, verdict
+from dfad.stored import as_trained
 
 LAUNDERED = (
     "What happens to recordings on their way: noise, rooms, channels, codecs. Each perturbation goes over the same "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dfad.evaluation import as_trained
+from dfad.stored import as_trained
 
 Rows = list[tuple[str, ...]]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import wandb
 
-from dfad.evaluation import as_trained
 from dfad.metrics import DECISION_KEYS
+from dfad.stored import as_trained
 from dfad.training.mirror import HeardClip
 
 COLUMNS: list[Any] = ["id", "label", "attack", "score", "P(spoof)", "error", "audio", "features"]
