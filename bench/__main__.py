@@ -48,12 +48,21 @@ def processor() -> str:
     return f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads"
 
 
+def others(text: str) -> list[str]:
+    """The sections that take hours and are written by hand: all that none of `BENCHMARKS` makes."""
+    _, *sections = text.split("\n## ")
+    return [f"## {section}".rstrip("\n") for section in sections if section.partition("\n")[0] not in BENCHMARKS]
+
+
 def main() -> None:
     """Measure and write."""
+    path = Path(__file__).parent / "RESULTS.md"
+    kept = others(path.read_text()) if path.is_file() else []
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`. Read the ratios: they compare things measured side by side in one run.",
+        "Written by `make bench`, but for trainings, which stand at the end. Read the ratios: they compare things "
+        "measured side by side in one run.",
         "",
         f"{processor()}; torch {version('torch')}, lightning {version('lightning')}.",
     ]
@@ -62,7 +71,9 @@ def main() -> None:
         found = benchmark()
         print("\n".join(found))
         lines += ["", f"## {title}", "", *found]
-    (Path(__file__).parent / "RESULTS.md").write_text("\n".join(lines) + "\n")
+    for section in kept:
+        lines += ["", section]
+    path.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
