@@ -86,7 +86,7 @@ def test_the_attack_raises_the_loss(manifest_csv: Path) -> None:
 
 
 def test_a_clip_is_attacked_alike_in_any_batch_and_otherwise_in_another_epoch(manifest_csv: Path) -> None:
-    knobs = Adversarial(p=1.0, start=0.0, ramp=0.0)
+    knobs = Adversarial(p=1.0, epsilon=0.001, start=0.0, ramp=0.0)
     made, other = module(manifest_csv, knobs), module(manifest_csv, knobs, epoch=1)
     whole = Hardening(knobs, made, 4)(batch(made, range(8)), network(), 0).wave
     some = Hardening(knobs, made, 4)(batch(made, [5, 2]), network(), 0).wave
