@@ -11,7 +11,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "eval": "score clips with a run      dfad eval run=runs/…",
     "evaluate": "judge any system's scores   dfad evaluate scores.csv --report page.html",
     "compare": "is one really better?       dfad compare runs/… runs/…",
-    "fuse": "several runs as one        dfad fuse runs/… runs/… --by logistic",
+    "fuse": "several runs as one         dfad fuse runs/… runs/… --by logistic",
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
     "robustness": "laundered and attacked      dfad robustness runs/… runs/… --html page.html",
@@ -19,7 +19,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "prepare": "bring and check a corpus    dfad prepare for_rerec",
     "import": "networks others trained     dfad import aasist",
     "vocode": "spoofed copies of speech    dfad vocode my.csv --out copies",
-    "models": "size and speed of each       dfad models --json",
+    "models": "size and speed of each      dfad models --json",
     "options": "explain every option        dfad options model",
 }
 
