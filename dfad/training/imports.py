@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dfad.errors import ConfigError, RunError
 from dfad.frontends import RawKnobs
 from dfad.networks.aasist import AASISTKnobs
@@ -75,11 +73,7 @@ def import_weights(name: str, weights: Path, config: Path | None, out: Path | No
     with run.locked():
         if before := _same(run, digest, knobs):
             return Imported(run, about, before)
-        run.best.parent.mkdir(parents=True, exist_ok=True)
-        part = run.best.with_name(run.best.name + ".part")
-        state = {f"network.{key}": tensor for key, tensor in tensors.items()}
-        torch.save({"dfad": knobs.plain(), "state_dict": state, "epoch": -1}, part)
-        part.replace(run.best)
+        run.write_checkpoint(knobs.plain(), tensors)
         run.write_config({"frontend": knobs.frontend.plain(), "model": knobs.model.plain()})
         run.write_json("environment.json", environment(0, "cpu"))
         run.write_json(IMPORTED, about)  # last: what is cut off before is made anew

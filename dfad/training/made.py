@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from dfad.scorer import DetectorKnobs
@@ -45,11 +44,7 @@ def make(
     run.write_config(config.plain())
     run.write_json(FILE, how)
     run.write_json("environment.json", environment(config.seed, accelerator_of(config.trainer)))
-    run.best.parent.mkdir(exist_ok=True)
-    part = run.best.with_suffix(".part")
-    state = {f"network.{name}": tensor for name, tensor in weights.items()}
-    torch.save({"dfad": knobs.plain(), "state_dict": state, "epoch": -1}, part)
-    part.replace(run.best)
+    run.write_checkpoint(knobs.plain(), weights)
     if tables:
         write_tables(run, tables)
         judge(run, tables, config, attacks=knobs.attacks, notes=notes, screen=screen)

@@ -181,6 +181,19 @@ class Run:
             raise RunError(f"{self.folder} was imported, so it has no training and no clips of its own")
         return TrainConfig.read(yaml.safe_load(path.read_text()))
 
+    def write_checkpoint(self, knobs: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+        """Store a network that was not trained here as the best checkpoint.
+
+        Args:
+            knobs: what the checkpoint says of itself.
+            weights: of the network.
+        """
+        self.best.parent.mkdir(parents=True, exist_ok=True)
+        part = self.best.with_name(self.best.name + ".part")
+        state = {f"network.{name}": tensor for name, tensor in weights.items()}
+        torch.save({"dfad": dict(knobs), "state_dict": state, "epoch": -1}, part)
+        part.replace(self.best)
+
     def write_json(self, name: str, content: Any) -> None:
         """Store plain data."""
         self.write_text(name, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
