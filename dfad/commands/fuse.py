@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Make one run of several: its score is the weighted sum of theirs.
 
-    Everything that takes a run takes it: dfad.load, eval.py with or without robustness=…, dfad compare, dfad runs.
+    It is taken by dfad.load, eval.py with or without robustness=…, dfad compare and dfad runs.
     """
     from dfad.commands.reports import report_of
     from dfad.commands.results import show_results, show_table

@@ -39,8 +39,8 @@ def command(
     """Make a run folder of AASIST with weights that its authors published, or others of that form.
 
     Nothing in the file can run code. What does not fit is named. The folder is
-    then a run like any other: dfad.load takes it, and eval.py, which chooses
-    threshold and calibrator on the validation clips of the corpus it is given.
+    taken by dfad.load, dfad compare and eval.py, which chooses threshold
+    and calibrator on the validation clips of the corpus it is given.
     """
     if name not in PUBLISHED:
         raise ConfigError(f"no published network {name!r}; {did_you_mean(name, PUBLISHED)}")

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
-from dfad.networks.base import NetworkKnobs
 from dfad.networks.graph import GraphAttention, GraphPool, HeterogeneousAttention
 from dfad.networks.heads import Head, make_head
 from dfad.networks.pointwise import max_of_three, selu_
 from dfad.networks.sinc import SincBank
+from dfad.networks.wave import POOL, WaveKnobs
 
 PART = 1024  # pooled frames that a CPU scores at a time, so that what they need stays in its cache
-POOL = 3  # filters and samples are pooled by it once, and frames again after every block
 _Width = Annotated[int, Field(ge=1, le=1024)]
 _Share = Annotated[float, Field(gt=0, le=1)]
 _Temperature = Annotated[float, Field(gt=0)]
 
 
-class AASISTKnobs(NetworkKnobs):
+class AASISTKnobs(WaveKnobs):
     """Options of AASIST; by default those of its authors' larger network."""
 
+    least_frames: ClassVar[int] = 2
     name: Literal["aasist"] = "aasist"
     lr: float = Field(1e-4, gt=0, description="peak learning rate of AdamW")
     filters: int = Field(70, ge=POOL, le=512, description="fixed sinc filters, equally wide in mel")
@@ -46,28 +45,6 @@ class AASISTKnobs(NetworkKnobs):
     dropout: float = Field(0.5, ge=0, lt=1, description="before the last layer")
     graph_dropout: float = Field(0.2, ge=0, lt=1, description="on the nodes that attention takes, and on both branches")
     pool_dropout: float = Field(0.3, ge=0, lt=1, description="before nodes are scored for pooling")
-
-    @field_validator("taps")
-    @classmethod
-    def _odd(cls, taps: int) -> int:
-        if taps % 2 == 0:
-            raise ValueError("should be odd")
-        return taps
-
-    @property
-    def least_samples(self) -> int:
-        """Length of the shortest waveform of which two frames are left."""
-        return self.taps - 1 + 2 * POOL ** (1 + len(self.widths))
-
-    def require(self, frontend: FrontendKnobs) -> None:
-        """Refuse a spectrogram, and a crop of which pooling leaves nothing."""
-        if frontend.spectral:
-            raise ConfigError(f"model=aasist hears the waveform: use frontend=raw, not frontend={frontend.name}")
-        if frontend.crop_samples < self.least_samples:
-            raise ConfigError(
-                f"model=aasist needs frontend.crop_s={self.least_samples / frontend.sample_rate:.3g} or more, as it "
-                f"pools {1 + len(self.widths)} times by {POOL}; now {frontend.crop_s}"
-            )
 
     def build(self, frontend: FrontendKnobs, head: Head = "linear") -> AASIST:
         """Make the network."""

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfad.networks.aasist import AASIST, POOL, AASISTKnobs
+from dfad.networks.aasist import AASIST, AASISTKnobs
 from dfad.networks.heads import Head, make_head
+from dfad.networks.wave import POOL
 
 
 class LayerSum(nn.Module):

@@ -5,22 +5,20 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dfad.errors import ConfigError
 from dfad.frontends import FrontendKnobs
 from dfad.networks import recurrent
-from dfad.networks.base import NetworkKnobs
 from dfad.networks.heads import Head, make_head
 from dfad.networks.sinc import SincBank
+from dfad.networks.wave import POOL, WaveKnobs
 
-POOL = 3  # samples are pooled by it once, and again after every block
 _Width = Annotated[int, Field(ge=1, le=1024)]
 
 
-class RawNet2Knobs(NetworkKnobs):
+class RawNet2Knobs(WaveKnobs):
     """Options of RawNet2; by default the sizes of the baseline of ASVspoof 2021."""
 
     name: Literal["rawnet2"] = "rawnet2"
@@ -33,28 +31,6 @@ class RawNet2Knobs(NetworkKnobs):
     gru_layers: int = Field(3, ge=1, le=8, description="layers of the recurrent part")
     gru_width: int = Field(1024, ge=1, le=4096, description="units of each of them")
     hidden: int = Field(1024, ge=1, le=8192, description="units of the embedding, before the head")
-
-    @field_validator("taps")
-    @classmethod
-    def _odd(cls, taps: int) -> int:
-        if taps % 2 == 0:
-            raise ValueError("should be odd")
-        return taps
-
-    @property
-    def least_samples(self) -> int:
-        """Length of the shortest waveform of which a frame is left."""
-        return self.taps - 1 + POOL ** (1 + len(self.widths))
-
-    def require(self, frontend: FrontendKnobs) -> None:
-        """Refuse a spectrogram, and a crop of which pooling leaves nothing."""
-        if frontend.spectral:
-            raise ConfigError(f"model=rawnet2 hears the waveform: use frontend=raw, not frontend={frontend.name}")
-        if frontend.crop_samples < self.least_samples:
-            raise ConfigError(
-                f"model=rawnet2 needs frontend.crop_s={self.least_samples / frontend.sample_rate:.3g} or more, as it "
-                f"pools {1 + len(self.widths)} times by {POOL}; now {frontend.crop_s}"
-            )
 
     def build(self, frontend: FrontendKnobs, head: Head = "linear") -> RawNet2:
         """Make the network."""
