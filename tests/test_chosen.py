@@ -1,0 +1,40 @@
+"""Which run a command takes where none is named."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from dfad.commands.chosen import chosen
+from dfad.errors import ConfigError
+
+
+def made(folder: Path, name: str, second: int, *, finished: bool = True) -> Path:
+    run = folder / name
+    run.mkdir(parents=True)
+    if finished:
+        (run / "metrics.json").write_text("{}")
+        os.utime(run / "metrics.json", (second, second))
+    return run
+
+
+def test_the_latest_finished_run_is_taken_and_named(tmp_path, capsys):
+    made(tmp_path, "b-old", 1)
+    latest = made(tmp_path, "a-new", 2)
+    made(tmp_path, "c-running", 3, finished=False)
+    assert chosen(None, tmp_path) == latest
+    out = capsys.readouterr()
+    assert str(latest) in out.err
+    assert not out.out
+
+
+def test_one_that_is_named_is_not_looked_for(tmp_path, capsys):
+    assert chosen(tmp_path / "x.ckpt", tmp_path) == tmp_path / "x.ckpt"
+    assert not capsys.readouterr().err
+
+
+def test_without_any_it_says_how_to_get_one(tmp_path):
+    made(tmp_path, "c-running", 3, finished=False)
+    with pytest.raises(ConfigError, match="dfad train") as caught:
+        chosen(None, tmp_path)
+    assert caught.value.exit_code == 2
