@@ -77,7 +77,8 @@ def _tables(run: Path, heard: dict[str, Manifest]) -> dict[str, ScoreTable]:
     parts = {group: manifest.only(manifest.rows("test")) for group, manifest in heard.items()}
     for part in parts.values():
         lacking = [at for at in range(len(part.frame)) if part.ids[at] not in known]
-        for some in np.split(np.array(lacking, int), range(BATCH, len(lacking), BATCH)):
+        for start in range(0, len(lacking), BATCH):
+            some = np.array(lacking[start : start + BATCH])
             known |= dict(zip(part.ids[some], _scored(scorer, part, some), strict=True))
     np.savez(kept, ids=np.array(list(known)), scores=np.array(list(known.values())))
     return {
