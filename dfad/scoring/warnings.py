@@ -9,7 +9,7 @@ from dfad.scoring.familiar import Familiar
 from dfad.scoring.sound import FULL_SCALE, QUIET_DB, Sound
 
 CLIPPED = 0.001  # share of samples at full scale
-SILENT_DB, QUIET_LEVEL_DB, MOSTLY = -70.0, -50.0, 0.75
+SILENT_DB, QUIET_LEVEL_DB, MOSTLY = -70.0, -50.0, 0.8
 NARROW = 0.7  # of the band that the detector hears
 
 
@@ -75,8 +75,8 @@ def unlike_training(sound: Sound, hears: Hears) -> str:
     if distance <= 1:
         return ""
     return (
-        f"its long-term spectrum is {distance:.1f} times as far from the training clips' as that of "
-        f"{1 - hears.familiar.share:.0%} of the validation clips: the score may mean nothing"
+        f"its long-term spectrum lies {distance:.1f} times as far from the training clips as those of "
+        f"{1 - hears.familiar.share:.0%} of the validation clips do at most: the score may mean nothing"
     )
 
 
