@@ -13,6 +13,7 @@ FULL_SCALE = 0.999
 QUIET_DB = 40.0  # below the loudest frame: silence
 _FRAME_S = 0.032
 _LEAST_DB, _MOST_DB = -120, 20  # of a frame, re a constant 1
+_ABSURD = 1e4  # what floating-point samples may hold is no number any more once it is squared
 _EDGE_DB, _SMOOTH_HZ = -60.0, 250.0
 
 Floats = NDArray[np.floating]
@@ -88,7 +89,7 @@ class Listener:
 
     def __call__(self, wave: Floats) -> None:
         """Take the next samples as the detector hears them. Shape: (samples,) float32."""
-        whole = np.concatenate((self.rest, wave)) if len(self.rest) else wave
+        whole = np.clip(np.concatenate((self.rest, wave)), -_ABSURD, _ABSURD)
         frames = whole[: len(whole) // self.size * self.size].reshape(-1, self.size)
         self.rest = whole[frames.size :]
         if not len(frames):
