@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -27,19 +26,13 @@ from dfad.scorer import Scorer, best_checkpoint, load_scorer
 from dfad.scoring.options import ScoringKnobs
 
 STOPPED = "with --out the same command goes on where it was"
-_PIPE_CLOSED = 141  # as a shell calls the end of a program whose reader went away
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def main() -> None:
     """Run the command on `sys.argv`."""
-    try:
-        code = guarded(lambda: app(prog_name="dfad score"), stopped=STOPPED)
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = _PIPE_CLOSED
-    sys.exit(code)
+    sys.exit(guarded(lambda: app(prog_name="dfad score"), stopped=STOPPED))
 
 
 @app.command()

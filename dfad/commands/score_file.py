@@ -38,7 +38,8 @@ class Growing:
                 f"{path} holds scores by {sorted(others)[0]}, these would be by {scored_by}: another run or other "
                 "options; give another file as --out, or remove this one"
             )
-        os.ftruncate(descriptor, end)
+        if end < len(content):
+            os.ftruncate(descriptor, end)
         if not end and begin:
             self._write(begin)
 

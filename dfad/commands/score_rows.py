@@ -72,8 +72,8 @@ def _flat(row: Row) -> dict[str, Any]:
 
 def _record(values: Any) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(values)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(values)  # what holds either of the two is quoted
+    return text.getvalue().removesuffix("\r\n")
 
 
 def _without_nan(values: dict[str, Any]) -> dict[str, Any]:

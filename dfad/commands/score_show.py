@@ -18,6 +18,7 @@ from dfad.errors import DataError, GateError
 
 Sink = Callable[[Row], None]
 _SHORTEST, _OTHERS = 24, 60  # characters that the names of files have at least, and that the other columns take
+_CALLED = {"bona-fide": "bona-fide", "spoof": "spoof", "error": "not scored"}
 _STYLES = {"spoof": "red", "bona-fide": "green", "error": "yellow"}
 
 
@@ -66,8 +67,9 @@ class Counts:
         self.above += self.limit is not None and not row["error"] and row["p_spoof"] > self.limit
 
     def __str__(self) -> str:
-        parts = [f"{self.by[name]:,} {name}" for name in ("bona-fide", "spoof")]
-        return ", ".join([f"{self.by.total():,} files: {parts[0]}", *parts[1:], f"{self.by['error']:,} not scored"])
+        total = self.by.total()
+        counts = ", ".join(f"{self.by[name]:,} {called}" for name, called in _CALLED.items())
+        return f"{total:,} file{'s' * (total != 1)}: {counts}"
 
     def judge(self) -> None:
         """End the command with an error if files failed.
@@ -79,7 +81,7 @@ class Counts:
         wrong = f"{self.by['error']:,} of {self.by.total():,} files could not be scored; their rows say why"
         if self.above:
             also = f"\n{wrong}" if self.by["error"] else ""
-            raise GateError(f"P(spoof) of {self.above:,} files is above {self.limit:g}{also}")
+            raise GateError(f"P(spoof) of {self.above:,} of {self.by.total():,} files is above {self.limit:g}{also}")
         if self.by["error"]:
             raise DataError(wrong)
 
