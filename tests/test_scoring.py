@@ -6,8 +6,10 @@ import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 import soxr
@@ -27,6 +29,10 @@ from dfad.scoring.reader import Reader
 from dfad.scoring.sound import Listener, Sound
 from dfad.scoring.warnings import Hears, warnings_of
 from dfad.scoring.windows import Cutter
+from dfad.training.config import TrainConfig
+from dfad.training.fit import train
+from dfad.training.scoring import SILENT
+from tests.conftest import write_corpus
 from tests.hostile import flac_of_length, speech
 from tests.test_scorer import KNOBS, RATE, content, noise
 
@@ -384,6 +390,48 @@ def test_too_few_clips_or_all_alike_give_none() -> None:
     assert Familiar.fit(some[:49], some) is None
     assert Familiar.fit(some, some[:19]) is None
     assert Familiar.fit(np.ones((60, BANDS)), some) is None
+
+
+def test_a_training_stores_it_and_only_test_clips_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough clips, one epoch; judged anew with other options, the run keeps what it has stored."""
+    manifest = write_corpus(tmp_path, train=26, val=10, test=3)
+    listened: list[str] = []
+    real = Reader.__init__
+
+    def noted(self: Reader, source: Any, *rest: Any) -> None:
+        listened.append(Path(source).name if isinstance(source, Path) else "array")
+        real(self, source, *rest)
+
+    monkeypatch.setattr(Reader, "__init__", noted)
+    values: dict[str, Any] = {
+        "data": {"name": "manifest", "path": str(manifest), "batch_size": 8},
+        "frontend": KNOBS.frontend.plain(),
+        "model": KNOBS.model.plain(),
+        "augment": {},
+        "trainer": {"accelerator": "cpu", "max_epochs": 1},
+        "eval": {"resamples": 10},
+        "runs": str(tmp_path / "runs"),
+    }
+    run = train(TrainConfig.read(values), SILENT).run
+    assert len(listened) == len(set(listened)) == 72
+    assert not [name for name in listened if name.startswith("test")]
+    stored = Deployed.of_run(run.folder)
+    assert stored
+    assert stored.familiar
+    listened.clear()
+    again = train(TrainConfig.read({**values, "eval": {"resamples": 10, "prior": 0.2}}), SILENT)
+    assert again.judged
+    judged = Deployed.of_run(run.folder)
+    assert judged == stored.model_copy(update={"prior": 0.2})
+    assert not listened
+    scorer = dfad.load(run.folder)
+    flagged = [
+        any(said.startswith("unlike") for said in scorer(tmp_path / name).warnings)
+        for name in pd.read_csv(manifest).query("split == 'val'")["path"]
+    ]
+    assert sum(flagged) <= 1
+    tone = np.sin(2 * np.pi * 3000 * np.arange(RATE) / RATE).astype(np.float32)
+    assert "unlike training" in "".join(scorer(tone, RATE).warnings)
 
 
 def test_of_a_run_that_does_not_tell_nothing_is_said(checkpoint: Path) -> None:
