@@ -16,7 +16,7 @@ from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.reader import Reader
 from dfad.training.scoring import Screen
 
-MOST = 400  # clips of each split: seconds of work, whatever the corpus
+MOST, MOST_S = 400, 30.0  # clips of each split, and seconds of each: moments of work, whatever the corpus
 
 
 def familiar_of(manifest: Manifest, data: CorpusKnobs, frontend: FrontendKnobs, screen: Screen) -> Familiar | None:
@@ -39,8 +39,9 @@ def familiar_of(manifest: Manifest, data: CorpusKnobs, frontend: FrontendKnobs, 
     def work(row: int) -> np.ndarray:
         reader = Reader(manifest.path(row), frontend, options)
         try:
-            for _ in reader:
-                pass
+            for start, _ in reader:
+                if start > MOST_S * frontend.sample_rate:
+                    break
         except AudioError:  # a corpus that was not scanned: its scoring tells
             return np.full(BANDS, np.nan)
         return features(reader.sound)
