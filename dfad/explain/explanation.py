@@ -70,6 +70,7 @@ class Explanation:
         crop: what the detector says of the crop alone.
         crop_s: length of what it hears: longer than `end_s - start_s` if the clip was repeated.
         p_threshold: P(spoof) at the threshold; NaN where scores tell no probability.
+        p_baseline: P(spoof) of the baseline, from which integrated gradients start, and by which occlusion replaces.
         maps: what the methods found.
         notes: what could not be explained, and why; what to read with care.
         sample_rate: of the waveforms, Hz.
@@ -87,6 +88,7 @@ class Explanation:
     crop: Result
     crop_s: float
     p_threshold: float
+    p_baseline: float
     maps: tuple[Map, ...]
     notes: tuple[str, ...]
     sample_rate: int
@@ -111,7 +113,7 @@ class Explanation:
                 "heard_s": self.crop_s,
                 **{name: crop[name] for name in ("score", "p_spoof", "verdict", "raw_score")},
             },
-            "p_threshold": self.p_threshold if isfinite(self.p_threshold) else None,
+            **_finite({"p_threshold": self.p_threshold, "p_baseline": self.p_baseline}),
             "maps": [one.to_json() for one in self.maps],
             "notes": list(self.notes),
         }

@@ -15,6 +15,7 @@ from dfad.explain.cells import Cells
 from dfad.explain.explanation import Floats, Map
 
 EXACT = 0.01  # how far integrated gradients may be from adding up, of what they should add up to
+_LEAST = 0.001  # likewise of all that is added, as that may come to nothing
 _POINTS = (16, 64, 256)  # of the integral, as many as it takes
 _SLICES, _BANDS = 24, 16  # that are taken away, one at a time
 
@@ -61,14 +62,12 @@ def gradients(cells: Cells) -> Found:
         for steps, parts in zip(*(torch.split(one, cells.batch) for one in (at + 0.5, weights)), strict=True):
             slope += torch.einsum("n,nbfp->bfp", parts, _slope(cells, whole * steps[:, None, None, None]))
         values = _array((slope * cells.values).sum(-1))
-        if abs(values.sum() - wanted) <= EXACT * abs(wanted):
+        wrong = abs(values.sum() - wanted)
+        if exact := wrong <= max(EXACT * abs(wanted), _LEAST * np.abs(values).sum()):
             break
-    else:
-        notes: tuple[str, ...] = (
-            f"integrated gradients add up to {values.sum():.3g} instead of {wanted:.3g}: read them with care",
-        )
-        return (_map("gradients", values, cells, adds_up=True),), notes
-    return (_map("gradients", values, cells, adds_up=True),), ()
+    note = f"integrated gradients add up to {values.sum():.3g} instead of {wanted:.3g}: read them with care"
+    found = Map("gradients", values, cells.hertz, cells.seconds, "raw score", adds_up=True)
+    return (found,), () if exact else (note,)
 
 
 def occlusion(cells: Cells) -> Found:
@@ -135,10 +134,6 @@ def _last_map(cells: Cells) -> tuple[Tensor, Tensor] | None:
         for hook in hooks:
             hook.remove()
     return made[-1][0].detach(), gradient[0].nan_to_num(0.0, 0.0, 0.0)
-
-
-def _map(name: str, values: Floats, cells: Cells, *, adds_up: bool = False) -> Map:
-    return Map(name, values, cells.hertz, cells.seconds, "raw score", adds_up)
 
 
 def _spread(edges: Floats, cells: int) -> Floats:

@@ -20,7 +20,7 @@ from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.reader import Reader
 from dfad.scoring.result import Result
 
-_AROUND_S = 12.0  # that is kept of the clip around the crop
+_AROUND_S = 20.0  # that is kept of the clip around the crop
 
 Wave = NDArray[np.float32]
 
@@ -78,6 +78,7 @@ def explain(
         crop=replace(crop, duration_s=len(own) / reader.rate),
         crop_s=reader.crop_s,
         p_threshold=deployed.p_spoof(deployed.decides_at),
+        p_baseline=deployed.p_spoof(-float(cells.told(torch.zeros_like(cells.values)[None]))),
         maps=tuple(replace(one, seconds=one.seconds + start / reader.rate) for maps, _ in found for one in maps),
         notes=tuple(note for _, notes in found for note in notes),
         sample_rate=reader.rate,
