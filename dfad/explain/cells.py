@@ -49,7 +49,7 @@ class Cells:
     def __init__(self, scorer: Scorer, wave: Tensor) -> None:
         self.network, self.knobs = scorer.network, scorer.knobs.frontend
         self.batch = max(1, min(_BATCH, _BATCH_SAMPLES // len(wave)))
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             self.features = scorer.frontend(wave[None].to(scorer.device))[0]
             if not self.knobs.spectral:
                 self._way: _Same | _Cosines | _Bins = _Bins(self.features, self.knobs)

@@ -25,6 +25,7 @@ _AROUND_S = 20.0  # that is kept of the clip around the crop
 Wave = NDArray[np.float32]
 
 
+@torch.inference_mode(False)
 def explain(
     scorer: Scorer,
     source: str | Path | np.ndarray,
@@ -64,7 +65,7 @@ def explain(
     start = min(last, round((most.start_s if at_s is None else at_s) * frontend.sample_rate))
 
     reader = Reader(source, frontend, ScoringKnobs(hop_s=frontend.crop_s, max_hours=max_hours), sample_rate)
-    begin, around = _around(reader, start)
+    begin, around = _around(reader, start, last + reader.crop)
     own = around[start - begin : start - begin + reader.crop]
     heard = fit(own, reader.crop)
     cells = Cells(scorer, torch.from_numpy(heard))
@@ -88,10 +89,10 @@ def explain(
     )
 
 
-def _around(reader: Reader, start: int) -> tuple[int, Wave]:
+def _around(reader: Reader, start: int, length: int) -> tuple[int, Wave]:
     """The sample at which the surroundings of a crop begin, and they; nothing more of the clip is kept."""
     wanted = max(reader.crop, round(_AROUND_S * reader.rate))
-    begin = max(0, start - (wanted - reader.crop) // 2)
+    begin = max(0, min(start - (wanted - reader.crop) // 2, length - wanted))
     wave, end = np.zeros(wanted, np.float32), 0
     for first, piece in reader:  # all of them: the reader knows only then how long the clip is
         low, high = max(first, begin), min(first + len(piece), begin + wanted)

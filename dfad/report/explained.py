@@ -34,7 +34,13 @@ def page_of(found: Explanation, name: str, run: str) -> tuple[bytes, str]:
     made = [one.name for one in found.maps]
     how = [text for key, text in _METHODS.items() if any(one.startswith(key) for one in made)]
     alt = f"spectrogram and score over time; {', '.join(TITLES.get(one, one) for one in made)} of {span(found)}"
-    sections = [Section("What speaks for spoof, and when", " ".join([READ, *how]), figures=[(name, drawn, alt)])]
+    sections = [
+        Section(
+            "What speaks for spoof, and when",
+            " ".join([READ, *how]),
+            figures=[(f"the score over time, and maps of {span(found)}", drawn, alt)],
+        )
+    ]
     if rows := _most(found):
         caption = "By occlusion, in units of the raw score: what the detector would say less for spoof without it."
         sections.append(Section("What matters most", caption, table=(("part", "less for spoof"), rows)))
