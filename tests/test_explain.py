@@ -261,12 +261,14 @@ def test_every_kind_of_network_is_left_as_it_was(frontend, model, rows):
     methods = ["gradcam", "occlusion"] if frontend is WAVE else ["gradcam", "gradients", "occlusion"]
     parts = list(scorer.network.modules())
     parts[-1].training = True  # found as it was left, whatever that is
+    trained = [p.requires_grad for p in scorer.network.parameters()]
     before = {name: value.clone() for name, value in scorer.network.state_dict().items()}
     with torch.inference_mode():
         found = explain(scorer, planted(7, 0.4), RATE, methods=methods)
     assert all(torch.equal(value, before[name]) for name, value in scorer.network.state_dict().items())
     assert [part.training for part in parts] == [part is parts[-1] for part in parts]
-    assert all(p.grad is None and p.requires_grad for p in scorer.network.parameters())
+    assert [p.requires_grad for p in scorer.network.parameters()] == trained
+    assert all(p.grad is None for p in scorer.network.parameters())
     assert not any(part._forward_hooks for part in parts)
     one = found.map("gradcam")
     assert (one is None) if not rows else (min(len(one.values), 2) == rows)
