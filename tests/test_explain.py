@@ -251,14 +251,14 @@ def test_a_smaller_map_says_the_same_in_sum():
         (FRONTEND, {"name": "lcnn", "width": 4, "pooling": "lstm", "hidden": 8}, 2),
         ({**WAVE, "name": "lfcc", **STFT}, CNN, 1),
         (WAVE, RAWNET2, 0),
-        (WAVE, {"name": "aasist", "filters": 12, "taps": 65, "widths": [4, 4]}, 1),
+        ({**WAVE, "crop_s": 0.4}, {"name": "aasist", "filters": 12, "taps": 65, "widths": [4, 4]}, 1),
     ],
     ids=["lcnn", "lfcc", "rawnet2", "aasist"],
 )
 def test_every_kind_of_network_is_left_as_it_was(frontend, model, rows):
     """`rows` of Grad-CAM: none without a map, one where they are no frequencies, two for more."""
     scorer = scorer_of(frontend, model)
-    methods = ["gradcam", "occlusion"] if frontend is WAVE else ["gradcam", "gradients", "occlusion"]
+    methods = ["gradcam"] if model["name"] == "aasist" else ["gradcam", "gradients", "occlusion"]
     parts = list(scorer.network.modules())
     parts[-1].training = True  # found as it was left, whatever that is
     trained = [p.requires_grad for p in scorer.network.parameters()]
@@ -272,7 +272,7 @@ def test_every_kind_of_network_is_left_as_it_was(frontend, model, rows):
     assert not any(part._forward_hooks for part in parts)
     one = found.map("gradcam")
     assert (one is None) if not rows else (min(len(one.values), 2) == rows)
-    assert {"occlusion-time", "occlusion-frequency"} <= {one.name for one in found.maps}
+    assert len(found.maps) == (1 if len(methods) == 1 else 3 + bool(rows))
     assert all(np.isfinite(one.values).all() for one in found.maps)
     json.dumps(found.to_json(), allow_nan=False)
 

@@ -57,7 +57,7 @@ def command(
     score loses without each slice and band (occlusion). They tell what this
     detector listens to; they prove nothing about the sound.
     """
-    if out and out.suffix.lower() not in _SUFFIXES:
+    if out and not out.is_dir() and out.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"--out {out}: a folder, or a name that ends in .png or .html; both are written")
     names = [name.strip() for name in methods.split(",") if name.strip()]
     run = chosen(run)
@@ -80,7 +80,7 @@ def command(
 
 def _write(file: Path, out: Path | None, picture: bytes, page: str) -> tuple[Path, Path]:
     """Write both files beside each other, each whole or not at all."""
-    named = out is not None and out.suffix.lower() in (".png", ".html")
+    named = out is not None and not out.is_dir() and out.suffix.lower() in (".png", ".html")
     stem = out.with_suffix("") if out and named else (out or Path("explained")) / shown(file.stem)
     places = Path(f"{stem}.png"), Path(f"{stem}.html")
     for path, data in zip(places, (picture, page.encode()), strict=True):
