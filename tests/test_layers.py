@@ -24,7 +24,7 @@ LAYERS = [
     {"checkpoint", "evaluation"},
     {"scorer"},
     {"losses"},
-    {"audit", "robustness"},
+    {"audit", "robustness", "explain"},
     {"report", "training"},
     {"commands"},
     {"__main__"},
