@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.markup import escape
 
 from dfad.audit.intervention import intervened
@@ -19,6 +18,7 @@ from dfad.audit.reliance import verdicts
 from dfad.audit.rescore import SWAPS, Clips, rescore, some_of, traits_table
 from dfad.audit.treatments import GROUPS, Neutral
 from dfad.clips import Manifest
+from dfad.commands.chosen import detector
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import writing
 from dfad.commands.results import show_table
@@ -26,7 +26,6 @@ from dfad.errors import ConfigError, DataError, RunError, did_you_mean
 from dfad.labels import SPLITS, Label
 from dfad.metrics.bootstrap import RESAMPLES
 from dfad.report.intervention import HEADER, rows, title, write_intervention
-from dfad.scorer import load_scorer
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.memory import keep_freed_memory
@@ -77,7 +76,7 @@ def audit_run(
     manifest, skipped = _manifest(place, config)
     manifest.require_both_classes({"train", *(() if split == "all" else (split,))})
     chosen = np.arange(len(manifest)) if split == "all" else manifest.rows(split)
-    scorer = load_scorer(run, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    scorer = detector(run, device)
     deployed = scorer.deployed
     assert deployed
     CONSOLE.print(f"{len(chosen):,} clips of {'the whole corpus' if split == 'all' else f'split {split}'}")

@@ -7,10 +7,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from dfad.commands.chosen import chosen
+from dfad.commands.chosen import chosen, detector
 from dfad.commands.console import CONSOLE
 from dfad.commands.guard import guarded, writing
 from dfad.commands.score_rows import shown
@@ -20,7 +19,6 @@ from dfad.errors import ConfigError
 from dfad.explain import METHODS, explain
 from dfad.report.explained import page_of
 from dfad.report.explanation import span, verdict
-from dfad.scorer import Scorer, load_scorer
 
 STOPPED = "nothing was written; type the command again"
 _SUFFIXES = (".png", ".html", "")
@@ -61,7 +59,7 @@ def command(
         raise ConfigError(f"--out {out}: a folder, or a name that ends in .png or .html; both are written")
     names = [name.strip() for name in methods.split(",") if name.strip()]
     run = chosen(run)
-    scorer = _scorer(run, device)
+    scorer = detector(run, device)
     found = explain(scorer, file, at_s=at, methods=names, max_hours=max_hours)
     name = printable(shown(file.name))
     if not as_json:
@@ -89,15 +87,3 @@ def _write(file: Path, out: Path | None, picture: bytes, page: str) -> tuple[Pat
             part.write_bytes(data)
             part.replace(path)
     return places
-
-
-def _scorer(run: Path, device: str | None) -> Scorer:
-    """Load a detector onto a device.
-
-    Raises:
-        ConfigError: for a device that there is not.
-    """
-    try:
-        return load_scorer(run, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except (RuntimeError, AssertionError) as error:  # as torch says it
-        raise ConfigError(f"--device {device}: {str(error).splitlines()[0].lower()}") from None

@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from dfad.commands.chosen import chosen
+from dfad.commands.chosen import chosen, detector
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded
 from dfad.commands.listed import Found, listed
@@ -22,7 +21,7 @@ from dfad.commands.score_show import Counts, Lines, Sink, csv_lines, json_lines,
 from dfad.commands.tables import note
 from dfad.errors import ConfigError
 from dfad.metrics.bootstrap import untold
-from dfad.scorer import Scorer, best_checkpoint, load_scorer
+from dfad.scorer import Scorer, best_checkpoint
 from dfad.scoring.options import ScoringKnobs
 
 STOPPED = "with --out the same command goes on where it was"
@@ -84,7 +83,9 @@ def command(
         raise ConfigError(f"--prior {prior:g}: a share of spoof between 0 and 1")
     options = ScoringKnobs.read({"first": first, "hop_s": hop, "aggregate": aggregate, "max_hours": max_hours})
     run = chosen(run)
-    scorer = _scorer(run, device, prior)
+    scorer = detector(run, device)
+    if prior is not None:
+        scorer.deployed = scorer.deployed.model_copy(update={"prior": prior})
     if fail_above is not None and scorer.deployed.p_spoof(0.0) != scorer.deployed.p_spoof(0.0):
         raise ConfigError(f"--fail-above: {run} gives cosines, and of those only a finished run tells P(spoof)")
     by = _scored_by(run, scorer, options, windows)
@@ -124,21 +125,6 @@ def _sink(
     if as_json or as_csv:
         return json_lines() if as_json else csv_lines()
     return nullcontext(Lines([shown(str(path)) for path, _ in found]))
-
-
-def _scorer(run: Path, device: str | None, prior: float | None) -> Scorer:
-    """Load a detector onto a device.
-
-    Raises:
-        ConfigError: for a device that there is not.
-    """
-    try:
-        scorer = load_scorer(run, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except (RuntimeError, AssertionError) as error:  # as torch says it
-        raise ConfigError(f"--device {device}: {str(error).splitlines()[0].lower()}") from None
-    if prior is not None:
-        scorer.deployed = scorer.deployed.model_copy(update={"prior": prior})
-    return scorer
 
 
 def _scored_by(run: Path, scorer: Scorer, options: ScoringKnobs, windows: bool) -> str:
