@@ -21,6 +21,7 @@ from bench import (
     memory,
     models,
     scores,
+    serve,
     vocoders,
 )
 
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "Clips through codecs (`python -m bench.codecs`)": codecs.main,
     "Copies by vocoders (`python -m bench.vocoders`)": vocoders.main,
     "AASIST on a CPU (`python -m bench.aasist`)": aasist.main,
+    "A detector behind HTTP (`python -m bench.serve`)": serve.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 

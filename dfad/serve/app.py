@@ -44,7 +44,9 @@ def create_app(service: Service, names: Iterable[str] = ()) -> ASGIApp:
         service: the detector.
         names: by which the server may be called, beside `localhost` and addresses.
     """
-    app = FastAPI(title=f"dfad serve {service.about.run}", version=__version__, description=ABOUT, docs_url=None)
+    app = FastAPI(
+        title=f"dfad serve {service.about.run}", version=__version__, description=ABOUT, docs_url=None, redoc_url=None
+    )
     app.router.redirect_slashes = False
     _errors(app, service)
     _pages(app)

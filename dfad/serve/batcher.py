@@ -16,7 +16,8 @@ from dfad.scorer import Scorer
 from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.reader import Reader
 from dfad.scoring.result import Result
-from dfad.scoring.windows import Piece, Wave
+from dfad.scoring.sound import Sound
+from dfad.scoring.windows import Wave
 from dfad.serve.decoders import Heard
 
 _BLOCK = 2**18
@@ -29,9 +30,10 @@ class HeardReader(Reader):
         super().__init__(heard.wave, scorer.knobs.frontend, options)
         self.heard = heard
 
-    def __iter__(self) -> Iterator[Piece]:
-        yield from super().__iter__()
-        self.sound = replace(self.sound, duration_s=self.heard.seconds, full_scale=self.heard.full_scale)
+    @property
+    def sound(self) -> Sound:
+        """What was heard, with what only the decoder could tell."""
+        return replace(super().sound, duration_s=self.heard.seconds, full_scale=self.heard.full_scale)
 
     def _blocks(self) -> Iterator[tuple[int, Wave]]:
         for start in range(0, len(self.heard.wave), _BLOCK):

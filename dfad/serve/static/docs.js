@@ -23,8 +23,8 @@ function kind(schema) {
 function call(method, path, about) {
   const made = element("section", undefined, element("h2", undefined, element("code", `${method.toUpperCase()} ${path}`)), element("p", `${about.summary} ${about.description ?? ""}`));
   made.className = "call";
-  for (const one of about.parameters ?? []) made.append(element("p", `?${one.name}=  ${one.description ?? ""}`));
-  const answers = Object.entries(about.responses).filter(([status]) => status !== "422").map(([status, one]) => [status, one.description, nameOf(one.content?.["application/json"]?.schema) ?? ""]);
+  for (const one of about.parameters ?? []) made.append(element("p", `Parameter ${one.name}: ${one.description ?? ""}.`));
+  const answers = Object.entries(about.responses).map(([status, one]) => [status, one.description, nameOf(one.content?.["application/json"]?.schema) ?? ""]);
   made.append(table(["status", "when", "body"], answers));
   return made;
 }
