@@ -21,7 +21,9 @@ FLAGS = ["--no-sandbox", "--use-fake-ui-for-media-stream", "--use-fake-device-fo
 WIDTHS = "[document.documentElement.scrollWidth, window.innerWidth]"
 RESULT, MAPS = "#result:not([hidden])", "#method-label:not([hidden])"
 INK = """id => { const canvas = document.getElementById(id), seen = new Set();
-    const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const data = copy.getImageData(0, 0, canvas.width, canvas.height).data;
     for (let i = 0; i < data.length; i += 4) seen.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
     return seen.size; }"""
 

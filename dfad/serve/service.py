@@ -41,7 +41,7 @@ class Service:
 
     def __init__(self, scorer: Scorer, describe: Describe, about: AboutModel, limits: Limits) -> None:
         self.scorer, self.describe, self.about, self.limits = scorer, describe, about, limits
-        self.options = ScoringKnobs(max_hours=limits.max_seconds / 3600)
+        self.options = ScoringKnobs(max_hours=(limits.max_seconds + 1) / 3600)  # the decoder has measured it already
         self.uploads = Uploads(limits)
         self.at_work = self.explaining = 0
         order = Order(about.sample_rate, limits.max_seconds, limits.decode_s, int(limits.decode_mb * MB))
