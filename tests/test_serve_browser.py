@@ -114,7 +114,7 @@ def test_by_keyboard_alone(served: Server, browser: playwright.Browser, clip: Pa
     visit = Visit(browser, served, 1280)
     page = visit.page
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "file"
+    assert page.evaluate("document.activeElement.id") == "choose"
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(clip)

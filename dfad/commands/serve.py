@@ -27,7 +27,7 @@ from dfad.serve.limits import Limits
 if TYPE_CHECKING:
     from dfad.serve.models import AboutModel
 
-STOPPED = "nothing that was sent is kept"
+STOPPED = "this server; nothing that was sent is kept"
 DEMO = "Trained on the demo corpus of synthetic voices: what it says of a real recording proves nothing."
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

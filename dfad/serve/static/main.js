@@ -160,6 +160,7 @@ async function main() {
   }
   view = new View(about);
   introduce();
+  at("choose").addEventListener("click", () => at("file").click());
   at("file").addEventListener("change", (event) => { if (event.target.files[0]) score(event.target.files[0]); event.target.value = ""; });
   at("record").addEventListener("click", record);
   at("explain").addEventListener("change", explain);
