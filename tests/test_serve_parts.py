@@ -153,6 +153,7 @@ def test_one_thread_scores_for_all(scorer: Scorer) -> None:
     batcher.close()
 
 
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_a_fault_is_told_to_those_who_wait_and_ends_nothing(scorer: Scorer) -> None:
     batcher, wave = Batcher(scorer, ScoringKnobs()), noise()
     heard = Heard(wave, len(wave) / RATE, 0.0)
