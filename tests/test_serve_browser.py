@@ -53,6 +53,7 @@ class Visit:
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self._fetched(request.url, served.url))
+        self.page.on("filechooser", lambda _: None)  # now, as choosers are seen only some time after one asks for them
         self.page.goto(served.url)
         self.page.wait_for_selector("html[data-ready]")
 
