@@ -22,6 +22,7 @@ from bench import (
     models,
     score,
     scores,
+    serve,
     vocoders,
 )
 
@@ -39,6 +40,7 @@ BENCHMARKS = {
     "Clips through codecs (`python -m bench.codecs`)": codecs.main,
     "Copies by vocoders (`python -m bench.vocoders`)": vocoders.main,
     "AASIST on a CPU (`python -m bench.aasist`)": aasist.main,
+    "A detector behind HTTP (`python -m bench.serve`)": serve.main,
     "Freed memory kept on a CPU (`python -m bench.memory`)": memory.main,
 }
 

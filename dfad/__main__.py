@@ -11,6 +11,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "eval": "score clips with a run      dfad eval run=runs/…",
     "score": "is this file real?          dfad score recording.wav",
     "explain": "what speaks for spoof?      dfad explain recording.wav",
+    "serve": "a page for recordings       dfad serve runs/…",
     "evaluate": "judge any system's scores   dfad evaluate scores.csv --report page.html",
     "compare": "is one really better?       dfad compare runs/… runs/…",
     "fuse": "several runs as one         dfad fuse runs/… runs/… --by logistic",

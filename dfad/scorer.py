@@ -25,6 +25,7 @@ from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.reader import Reader
 from dfad.scoring.result import Result, Window
 from dfad.scoring.warnings import Hears, warnings_of
+from dfad.scoring.windows import Piece
 
 _USUAL = ScoringKnobs()
 _BATCH, _BATCH_GPU, _BATCH_SAMPLES = 16, 128, 2**22  # windows that are scored at a time, and samples in them
@@ -106,14 +107,21 @@ class Scorer:
         threads = threads or min(4, cores())
         readers, queued = tee(self._reader(path, options) for path in paths)
         with closing(ahead(queued, threads=threads, kept=self._batch)) as streams:
-            for clip in scored(zip(readers, streams, strict=True), self._numbers, self._batch):
-                path = clip.reader.source
-                assert isinstance(path, Path)
-                try:
-                    found: Result | AudioError = clip.error or self._result(clip)
-                except AudioError as error:
-                    found = error
-                yield path, found
+            for reader, found in self._results(zip(readers, streams, strict=True)):
+                assert isinstance(reader.source, Path)
+                yield reader.source, found
+
+    def results(self, readers: Iterable[Reader]) -> Iterator[Result | AudioError]:
+        """Score what readers give, in their order and in batches that they share; see `each`."""
+        yield from (found for _, found in self._results((reader, reader) for reader in readers))
+
+    def _results(self, clips: Iterable[tuple[Reader, Iterable[Piece]]]) -> Iterator[tuple[Reader, Result | AudioError]]:
+        for clip in scored(clips, self._numbers, self._batch):
+            try:
+                found: Result | AudioError = clip.error or self._result(clip)
+            except AudioError as error:
+                found = error
+            yield clip.reader, found
 
     def judge(self, score: float) -> Result:
         """What a raw score means."""

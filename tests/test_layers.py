@@ -25,7 +25,7 @@ LAYERS = [
     {"scorer"},
     {"losses"},
     {"audit", "robustness", "explain"},
-    {"report", "training"},
+    {"report", "serve", "training"},
     {"commands"},
     {"__main__"},
 ]
@@ -45,6 +45,9 @@ ONLY_IN = {
     "huggingface_hub": {"networks"},
     "safetensors": {"networks"},
     "sklearn": {"audit"},
+    "fastapi": {"serve"},
+    "starlette": {"serve"},
+    "uvicorn": {"serve"},
 }
 FILES = [path for path in (ROOT / "dfad").rglob("*.py") if path != ROOT / "dfad" / "__init__.py"]
 
