@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 from pathlib import Path
 
 import torch
 
 from dfad.errors import ConfigError
-from dfad.scorer import Scorer, load_scorer
+from dfad.scorer import Scorer, best_checkpoint, load_scorer
+from dfad.scoring.options import ScoringKnobs
 
 
 def chosen(run: Path | None, folder: Path = Path("runs")) -> Path:
@@ -30,13 +33,29 @@ def chosen(run: Path | None, folder: Path = Path("runs")) -> Path:
     return latest
 
 
-def detector(run: Path, device: str | None) -> Scorer:
+def detector(run: Path, device: str | None, prior: float | None = None) -> Scorer:
     """Load the detector of a run, checkpoint or exported file onto a device; without a name a GPU if there is one.
+
+    Args:
+        run: that is loaded.
+        device: as torch calls it.
+        prior: share of spoof that P(spoof) expects, instead of the run's.
 
     Raises:
         ConfigError: for a device that there is not.
     """
     try:
-        return load_scorer(run, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        scorer = load_scorer(run, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
     except (RuntimeError, AssertionError) as error:  # as torch says it
         raise ConfigError(f"--device {device}: {str(error).splitlines()[0].lower()}") from None
+    if prior is not None:
+        scorer.deployed = scorer.deployed.model_copy(update={"prior": prior})
+    return scorer
+
+
+def scored_by(run: Path, scorer: Scorer, options: ScoringKnobs, windows: bool) -> str:
+    """The run and a hash of all that makes its scores, so that no file holds two kinds."""
+    with (best_checkpoint(run) if run.is_dir() else run).open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    how = [weights, scorer.deployed.plain(), options.plain(), windows]
+    return f"{run.resolve().name}/{hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:8]}"

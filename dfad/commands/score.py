@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dfad.commands.chosen import chosen, detector
+from dfad.commands.chosen import chosen, detector, scored_by
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded
 from dfad.commands.listed import Found, listed
@@ -21,7 +19,7 @@ from dfad.commands.score_show import Counts, Lines, Sink, csv_lines, json_lines,
 from dfad.commands.tables import note
 from dfad.errors import ConfigError
 from dfad.metrics.bootstrap import untold
-from dfad.scorer import Scorer, best_checkpoint
+from dfad.scorer import Scorer
 from dfad.scoring.options import ScoringKnobs
 
 STOPPED = "with --out the same command goes on where it was"
@@ -83,12 +81,10 @@ def command(
         raise ConfigError(f"--prior {prior:g}: a share of spoof between 0 and 1")
     options = ScoringKnobs.read({"first": first, "hop_s": hop, "aggregate": aggregate, "max_hours": max_hours})
     run = chosen(run)
-    scorer = detector(run, device)
-    if prior is not None:
-        scorer.deployed = scorer.deployed.model_copy(update={"prior": prior})
+    scorer = detector(run, device, prior)
     if fail_above is not None and scorer.deployed.p_spoof(0.0) != scorer.deployed.p_spoof(0.0):
         raise ConfigError(f"--fail-above: {run} gives cosines, and of those only a finished run tells P(spoof)")
-    by = _scored_by(run, scorer, options, windows)
+    by = scored_by(run, scorer, options, windows)
     found, counts = listed(paths), Counts(fail_above)
     machine = as_json or as_csv
     if machine:
@@ -125,14 +121,6 @@ def _sink(
     if as_json or as_csv:
         return json_lines() if as_json else csv_lines()
     return nullcontext(Lines([shown(str(path)) for path, _ in found]))
-
-
-def _scored_by(run: Path, scorer: Scorer, options: ScoringKnobs, windows: bool) -> str:
-    """The run and a hash of all that makes its scores, so that no file holds two kinds."""
-    with (best_checkpoint(run) if run.is_dir() else run).open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
-    how = [weights, scorer.deployed.plain(), options.plain(), windows]
-    return f"{run.resolve().name}/{hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def _header(run: Path, scorer: Scorer, options: ScoringKnobs) -> str:

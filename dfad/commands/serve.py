@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dfad.commands.chosen import chosen
+from dfad.commands.chosen import chosen, detector, scored_by
 from dfad.commands.console import CONSOLE
 from dfad.commands.guard import guarded
-from dfad.commands.score import _scored_by, _scorer
 from dfad.commands.score_rows import row_of
 from dfad.commands.tables import note
 from dfad.corpora.demo import NOTE
@@ -90,8 +89,8 @@ def command(
         }
     )
     run = chosen(run)
-    scorer = _scorer(run, device, prior)
-    by = _scored_by(run, scorer, ScoringKnobs(), windows=True)
+    scorer = detector(run, device, prior)
+    by = scored_by(run, scorer, ScoringKnobs(), windows=True)
     with listen(host, port) as listening:
         silence(scorer)
         with Service(scorer, lambda result: _described(result, by), _about(run, scorer, limits), limits) as service:
