@@ -13,10 +13,12 @@ import soxr
 import torch
 from torch import Tensor, nn
 
+from dfad import portable
 from dfad.audio import LIMITS, fit, load
 from dfad.deployed import Deployed, Raw
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.frontends import FRONTENDS, FrontendKnobs
+from dfad.graphs import Graph, GraphNetwork
 from dfad.knobs import Knobs, Named
 from dfad.networks import NetworkKnobs
 from dfad.networks.fusion import EVERY_NETWORK
@@ -187,16 +189,40 @@ class Scorer:
         return self.network(self.frontend(wave.to(self.device))).float().cpu()
 
 
+class GraphScorer(Scorer):
+    """A scorer of an exported graph, in which the frontend is; on the CPU, by onnxruntime."""
+
+    def __init__(self, graph: Graph) -> None:
+        about = {"detector": graph.json("detector"), "deployed": graph.json("deployed")}
+        self.knobs, self.deployed = _described(graph.path, about)
+        self.device = torch.device("cpu")
+        self.frontend, self.network = nn.Identity(), GraphNetwork(graph)  # type: ignore[assignment]
+
+
 def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Scorer:
-    """Load the best checkpoint of a run folder with its calibrator and threshold, or a bare checkpoint.
+    """Load the best checkpoint of a run folder with its calibrator and threshold, a bare checkpoint, or an export.
 
     Raises:
         RunError: if there is no such thing, or it is something else.
     """
     path = Path(run)
+    if path.suffix == ".onnx":
+        return GraphScorer(Graph.read(path))
+    if portable.is_portable(path):
+        about, weights = portable.read(path)
+        knobs, deployed = _described(path, about)
+        return Scorer(Checkpoint(path, knobs, weights, int(about.get("epoch", 0))), deployed, device=device)
     if not path.is_dir():
         return Scorer(Checkpoint.read(path), device=device)
     return Scorer(Checkpoint.read(best_checkpoint(path)), Deployed.of_run(path), device=device)
+
+
+def _described(path: Path, about: Mapping[str, Any]) -> tuple[DetectorKnobs, Deployed]:
+    """What an exported detector says of itself."""
+    try:
+        return DetectorKnobs.read(about["detector"]), Deployed.read(about["deployed"])
+    except (ConfigError, KeyError) as error:
+        raise RunError(f"{path} does not describe a detector that this dfad knows:\n{error}") from None
 
 
 def best_checkpoint(run: Path) -> Path:

@@ -1,0 +1,121 @@
+"""A detector as an ONNX graph: written, described, and kept only if it says what PyTorch says."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dfad.errors import ConfigError, RunError
+from dfad.export.about import texts
+from dfad.export.parity import Parity, parity
+from dfad.export.whole import OUTPUTS, Whole
+from dfad.graphs import Graph
+from dfad.metrics.bootstrap import untold
+from dfad.networks.fusion import FusionKnobs
+from dfad.scorer import Scorer
+
+FILE = "detector.onnx"
+OPSET = 18
+MOST = 2**24  # samples: a quarter of an hour at 16 kHz and more
+
+
+def write(
+    path: Path,
+    scorer: Scorer,
+    about: Mapping[str, Any],
+    clips: Sequence[np.ndarray],
+    sound: str,
+    *,
+    progress: Callable[[int, int], None] = untold,
+) -> Parity:
+    """Write the graph, and compare what it says of some clips.
+
+    A clip of any length is heard whole where the network allows that; else the input has the length of a crop.
+
+    Args:
+        path: of the file, which appears once it has been found right.
+        scorer: the detector.
+        about: what `describe` says of it.
+        clips: to try it on, at the detector's rate.
+        sound: what these are.
+        progress: is told how many have been tried.
+
+    Raises:
+        ConfigError: without the packages that write graphs.
+        RunError: if the network cannot be exported, or the graph says something else than PyTorch.
+    """
+    _require_packages()
+    whole = Whole(scorer)
+    least = _least(scorer)
+    try:
+        program = _program(whole, scorer, least) if _any_length(scorer) else _program(whole, scorer, None)
+    except Exception as error:  # the exporter raises what it likes
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
+        raise RunError(f"model={scorer.knobs.model.name} cannot be exported as a graph: {reason}") from None
+    fixed = not _any_length(scorer)
+    told = {**about, "least_samples": scorer.knobs.frontend.crop_samples if fixed else least}
+    program.model.metadata_props.update(texts(told))
+    part = path.with_name(f".{path.name}.part")
+    try:
+        program.save(str(part), external_data=False)
+        found = parity(Graph.read(part), scorer, clips, sound, progress=progress)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return found
+
+
+def _program(whole: Whole, scorer: Scorer, least: int | None) -> Any:
+    """Record the graph, for batches of any size; for clips of one length if none is the least."""
+    frontend = scorer.knobs.frontend
+    auto = torch.export.Dim.DYNAMIC
+    sizes: dict[int, Any] = {0: auto} if least is None else {0: auto, 1: auto(min=least, max=MOST)}
+    wave = 0.1 * torch.randn(2, frontend.crop_samples, generator=torch.Generator().manual_seed(0))
+    with _quiet():
+        return torch.onnx.export(
+            whole, (wave,), dynamo=True, opset_version=OPSET, dynamic_shapes=(sizes,), verbose=False,
+            input_names=["wave"], output_names=list(OUTPUTS),
+        )  # fmt: skip
+
+
+def _any_length(scorer: Scorer) -> bool:
+    """Whether the graph can take clips of any length: a fusion cuts and resamples for each of its members."""
+    return not isinstance(scorer.knobs.model, FusionKnobs)
+
+
+def _least(scorer: Scorer) -> int:
+    """Samples of the shortest clip that the graph takes: a quarter of a crop, or more where the parts need it."""
+    frontend, model = scorer.knobs.frontend, scorer.knobs.model
+    parts = (frontend.least_samples, getattr(model, "least_samples", 1), frontend.crop_samples // 4)
+    return min(max(parts), frontend.crop_samples)
+
+
+def _require_packages() -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]:
+        raise ConfigError(f"an ONNX graph needs {', '.join(missing)}: pip install 'dfad[onnx]'")
+
+
+@contextmanager
+def _quiet() -> Any:
+    """What the exporter prints is for its developers; what matters is raised."""
+    loggers = [logging.getLogger(name) for name in ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
