@@ -17,6 +17,7 @@ from dfad.errors import ConfigError, RunError
 from dfad.export.about import texts
 from dfad.export.parity import Parity, parity
 from dfad.export.whole import OUTPUTS, Whole
+from dfad.frontends import CQTKnobs
 from dfad.graphs import Graph
 from dfad.metrics.bootstrap import untold
 from dfad.networks.fusion import FusionKnobs
@@ -55,12 +56,12 @@ def write(
     _require_packages()
     whole = Whole(scorer)
     least = _least(scorer)
+    fixed = not _any_length(scorer)
     try:
-        program = _program(whole, scorer, least) if _any_length(scorer) else _program(whole, scorer, None)
+        program = _program(whole, scorer, None if fixed else least)
     except Exception as error:  # the exporter raises what it likes
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise RunError(f"model={scorer.knobs.model.name} cannot be exported as a graph: {reason}") from None
-    fixed = not _any_length(scorer)
     told = {**about, "least_samples": scorer.knobs.frontend.crop_samples if fixed else least}
     program.model.metadata_props.update(texts(told))
     part = path.with_name(f".{path.name}.part")
@@ -87,8 +88,14 @@ def _program(whole: Whole, scorer: Scorer, least: int | None) -> Any:
 
 
 def _any_length(scorer: Scorer) -> bool:
-    """Whether the graph can take clips of any length: a fusion cuts and resamples for each of its members."""
-    return not isinstance(scorer.knobs.model, FusionKnobs)
+    """Whether the graph can take clips of any length.
+
+    A fusion cuts and resamples for each of its members; the constant-Q transform takes a crop at a time; and a
+    classifier of torchvision's has a pool whose windows depend on the length.
+    """
+    model = scorer.knobs.model
+    fixed = isinstance(model, FusionKnobs) or getattr(model, "classifier", "") == "torchvision"
+    return not fixed and not isinstance(scorer.knobs.frontend, CQTKnobs)
 
 
 def _least(scorer: Scorer) -> int:

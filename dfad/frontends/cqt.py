@@ -90,7 +90,6 @@ class Power(nn.Module):
 
     def __init__(self, knobs: CQTKnobs) -> None:
         super().__init__()
-        self.knobs = knobs
         self.hop, self.margin = knobs.hop, knobs.margin
         self.ahead = -self.margin % self.hop  # zeros ahead bring the first frame to a whole number of hops
         first = self.ahead + self.margin
@@ -124,29 +123,12 @@ class Power(nn.Module):
         return power.flatten(2)[..., :frames]
 
 
-def tones(
-    cycles: NDArray[np.float64], lengths: NDArray[np.float64], time: NDArray[np.float64]
-) -> NDArray[np.complex128]:
-    """Atoms: tones under a Hann window that reaches zero half its length from the centre; their energy is 1.
-
-    Args:
-        cycles: per sample, of each tone.
-        lengths: of each window, in samples.
-        time: samples from the centre.
-
-    Shape:
-        cycles, lengths: (bands,); time: (samples,) -> (bands, samples)
-    """
-    windows = np.where(np.abs(time) < lengths[:, None] / 2, 0.5 + 0.5 * np.cos(2 * np.pi * time / lengths[:, None]), 0)
-    windows /= np.sqrt(np.sum(windows**2, 1, keepdims=True))
-    return windows * np.exp(2j * np.pi * cycles[:, None] * time)
-
-
 @lru_cache(maxsize=64)
 def _folding(cycles: tuple[float, ...], lengths: tuple[float, ...], size: int, hop: int) -> tuple[slice, Tensor]:
     """Spectra of an octave's atoms, cut into segments of as many bins as there are frames.
 
-    Centred at the first sample, an atom has a real spectrum. Segments where it has nothing are left out.
+    An atom is a tone under a Hann window that reaches zero half its length from the centre; its energy is 1. Centred at
+    the first sample, it has a real spectrum. Segments where it has nothing are left out.
 
     Args:
         cycles: per sample, of each tone.
@@ -158,7 +140,11 @@ def _folding(cycles: tuple[float, ...], lengths: tuple[float, ...], size: int, h
         (size / hop, segments, bands) float32
     """
     time = np.fft.fftfreq(size, 1 / size)  # samples from the centre, the second half of them before it
-    atoms = tones(np.array(cycles), np.array(lengths), time.astype(np.float64))
+    atoms = np.zeros((len(cycles), size), complex)
+    for atom, cycle, length in zip(atoms, cycles, lengths, strict=True):
+        there = np.abs(time) < length / 2
+        window = 0.5 + 0.5 * np.cos(2 * np.pi * time[there] / length)
+        atom[there] = window / np.sqrt(np.sum(window**2)) * np.exp(2j * np.pi * cycle * time[there])
     spectra = fft.fft(atoms).real.reshape(len(cycles), hop, -1)
     size_of = np.abs(spectra)
     heard = np.flatnonzero((size_of > _NEGLIGIBLE * size_of.max((1, 2), keepdims=True)).any((0, 2)))
