@@ -207,6 +207,8 @@ def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Score
     """
     path = Path(run)
     if path.suffix == ".onnx":
+        if torch.device(device).type != "cpu":
+            raise ConfigError(f"{path} is run by onnxruntime on the CPU, not on {device}; give the run folder for that")
         return GraphScorer(Graph.read(path))
     if portable.is_portable(path):
         about, weights = portable.read(path)

@@ -153,6 +153,8 @@ def test_a_graph_is_loaded_as_a_run_is(exported: Path, trained: Path, manifest_c
     assert found.score == pytest.approx(wanted.score, abs=TOLERANCE)
     batch = torch.from_numpy(np.stack([heard(run.knobs.frontend, seed) for seed in range(5)]))
     torch.testing.assert_close(graph.score(batch), run.score(batch), atol=TOLERANCE, rtol=0)
+    with pytest.raises(ConfigError, match="on the CPU, not on cuda"):
+        dfad.load(exported / "detector.onnx", device="cuda")
     with pytest.raises(RunError, match="no gradients"):
         graph.network(batch.requires_grad_())
 
@@ -323,6 +325,9 @@ def test_wrong_words_are_refused(command: Called, trained: Path, tmp_path: Path)
     code, _, err = command("export")
     assert code == 2
     assert "no finished run" in err
+    code, _, err = command("export", tmp_path / "detector.onnx")
+    assert code == 2
+    assert "is an export already" in err
     code, _, err = command("export", tmp_path / "nothing")
     assert code == 2
     assert "no checkpoint" in err

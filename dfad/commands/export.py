@@ -43,10 +43,13 @@ def command(
     path = chosen(run)
     from dfad.export import about, graph  # here, as torch takes seconds
     from dfad.export import clips as sounds
+    from dfad.portable import is_portable
     from dfad.portable import write as write_portable
     from dfad.report.card import FILE, write_card
     from dfad.scorer import load_scorer
 
+    if path.suffix == ".onnx" or is_portable(path):
+        raise ConfigError(f"{path} is an export already; give the run folder, or its checkpoint")
     scorer = load_scorer(path)
     folder = out or (path if path.is_dir() else path.with_suffix("")) / "export"
     described = about.describe(scorer, path)

@@ -83,7 +83,7 @@ class _ConstantQ(nn.Module):
         """Compute the powers."""
         given, crop = self.given, wave.shape[-1] - 2 * self.given.margin
         padded = F.pad(wave, (given.ahead, given.size - given.ahead - wave.shape[-1])).double()
-        samples = padded.reshape(len(wave), self.points, given.hop).mT  # (batch, hop, points)
+        samples = padded.reshape(-1, self.points, given.hop).mT  # (batch, hop, points)
         real, imaginary = samples @ self._of("slow_cosine"), -(samples @ self._of("slow_sine"))
         real, imaginary = self._turned(real, imaginary, torch.mul, "twist")
         real, imaginary = self._turned(real.mT, imaginary.mT, torch.matmul, "fast")  # (batch, points, hop)
