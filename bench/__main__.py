@@ -20,6 +20,7 @@ from bench import (
     manifest,
     memory,
     models,
+    score,
     scores,
     vocoders,
 )
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "What the framework adds to a step (`python -m bench.devices`)": devices.main,
     "Frozen blocks computed once (`python -m bench.frozen`)": frozen.main,
     "Every preset (`python -m bench.models`)": models.main,
+    "Scoring files (`python -m bench.score`)": score.main,
     "Judging scores (`python -m bench.scores`)": scores.main,
     "A manifest of ten million clips (`python -m bench.manifest`)": manifest.main,
     "An audit of a corpus (`python -m bench.audit`)": audit.main,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from dfad.training.config import TrainConfig
 from dfad.training.runs import Run
 
 RESAMPLES = 1000
+Cell = tuple[float, Sequence[float]]  # an EER and the ends of its interval, %
 
 
 class Found(NamedTuple):
@@ -31,7 +32,7 @@ class Found(NamedTuple):
         """The group that was held out; None where the corpus' own split was used."""
         return str(self.config.data.hold_out) if self.config.data.hold_out else None
 
-    def eer(self) -> tuple[float, Sequence[float]]:
+    def eer(self) -> Cell:
         """Equal error rate of the test clips and its interval, %."""
         results = self.run.read_json("metrics.json")
         low, high = results["intervals"]["test/eer"]
@@ -52,7 +53,11 @@ def said(values: np.ndarray, between: Interval) -> str:
 
 def over_seeds(runs: Sequence[Found]) -> str:
     """The EER on the test clips, from the stored scores: mean ± deviation over seeds, and the interval of the mean."""
-    tables = [ScoreTable.read(run.run.folder / "scores" / "test.csv") for run in runs]
+    return over_tables([ScoreTable.read(run.run.folder / "scores" / "test.csv") for run in runs])
+
+
+def over_tables(tables: Sequence[ScoreTable]) -> str:
+    """The EER of several scorings of the same clips: mean ± deviation, and the interval of the mean."""
     systems = [Weighted(table.scores, table.labels, ("eer",)) for table in tables]
     unit = unit_of(tables[0])
     drawn = distributions(systems, tables[0].labels, unit.clusters, resamples=RESAMPLES)
@@ -60,9 +65,22 @@ def over_seeds(runs: Sequence[Found]) -> str:
     return said(np.array([system(np.ones((1, len(tables[0].labels))))[0, 0] for system in systems]), between)
 
 
-def held_out(runs: Sequence[Found], names: Sequence[str], title: str) -> list[str]:
-    """A table of the groups held out."""
-    cells: dict[str, dict[str, tuple[float, Sequence[float]]]] = defaultdict(dict)
+def eer_of(table: ScoreTable) -> Cell:
+    """Equal error rate of clips and its interval, %."""
+    unit = unit_of(table)
+    system = Weighted(table.scores, table.labels, ("eer",))
+    (drawn,) = distributions([system], table.labels, unit.clusters, resamples=RESAMPLES)
+    between = interval(drawn["eer"], unit.count)
+    return 100 * float(system(np.ones((1, len(table.labels))))[0, 0]), (100 * between.low, 100 * between.high)
+
+
+def held_out(
+    runs: Sequence[Found], names: Sequence[str], title: str, more: Mapping[str, Mapping[str, Cell]] | None = None
+) -> list[str]:
+    """A table of the groups held out; `more` are other systems' cells, by group and name."""
+    cells: dict[str, dict[str, Cell]] = defaultdict(dict)
+    for group, given in (more or {}).items():
+        cells[group].update(given)
     for each in runs:
         if each.held is not None:
             cells[each.held][each.name] = each.eer()

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dfad.clips import Manifest
-    from dfad.scorer import Result, Scorer
+    from dfad.scorer import Scorer
     from dfad.scorer import load_scorer as load
+    from dfad.scoring.result import Result
 
 __version__ = version("dfad")
 __all__ = ["Manifest", "Result", "Scorer", "__version__", "load"]
 
 _HOMES = {  # imported when first asked for: torch takes seconds, and not every command needs it
     "Manifest": ("dfad.clips", "Manifest"),
-    "Result": ("dfad.scorer", "Result"),
+    "Result": ("dfad.scoring.result", "Result"),
     "Scorer": ("dfad.scorer", "Scorer"),
     "load": ("dfad.scorer", "load_scorer"),
 }

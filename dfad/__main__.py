@@ -9,6 +9,7 @@ from importlib.metadata import version
 COMMANDS = {  # name → what --help says of it; each is a module of dfad.commands with a function `main`
     "train": "train a detector            dfad train model=cnn data=manifest data.path=my.csv",
     "eval": "score clips with a run      dfad eval run=runs/…",
+    "score": "is this file real?          dfad score recording.wav",
     "evaluate": "judge any system's scores   dfad evaluate scores.csv --report page.html",
     "compare": "is one really better?       dfad compare runs/… runs/…",
     "fuse": "several runs as one         dfad fuse runs/… runs/… --by logistic",

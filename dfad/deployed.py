@@ -7,13 +7,18 @@ from math import nan
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field
 
 from dfad.calibrate import CALIBRATORS, Calibrator, p_spoof
 from dfad.errors import ConfigError, RunError
 from dfad.knobs import Knobs, Named
+from dfad.metrics.pairs import Floats
+from dfad.scoring.familiar import Familiar
 
 FILE = "deployed.json"
+_RULES = {"eer": "EER on validation", "min_dcf": "minDCF on validation"}
 
 
 class Raw(Knobs):
@@ -40,6 +45,7 @@ class Deployed(Knobs):
         prior: share of spoof that P(spoof) expects beforehand.
         notes: why something is missing.
         raw: what the raw scores are.
+        familiar: what the training clips sounded like; None of a run that does not tell.
     """
 
     threshold: float | None = None
@@ -48,6 +54,14 @@ class Deployed(Knobs):
     prior: float = Field(0.5, gt=0, lt=1)
     notes: tuple[str, ...] = ()
     raw: Raw = Raw()
+    familiar: Familiar | None = None
+
+    @property
+    def threshold_from(self) -> str:
+        """Where the threshold comes from, in a few words."""
+        if self.threshold is None:
+            return "none: validation chose none, as trained" if self.notes else "none: raw checkpoint, as trained"
+        return _RULES.get(str(self.rule), f"{self.rule} on validation") if _is_name(self.rule) else "given as a number"
 
     @property
     def decides_at(self) -> float:
@@ -56,9 +70,14 @@ class Deployed(Knobs):
 
     def p_spoof(self, raw_score: float) -> float:
         """The probability that a clip is synthetic; NaN for a cosine without a calibrator."""
+        return float(self.p_spoofs(raw_score))
+
+    def p_spoofs(self, raw_scores: ArrayLike) -> Floats:
+        """The same of many scores. Shape: any."""
         if self.calibrator:
-            return float(p_spoof(self.calibrator(raw_score), self.prior))
-        return nan if self.raw.unit == "cosine" else float(p_spoof(raw_score, self.prior))
+            return p_spoof(self.calibrator(raw_scores), self.prior)
+        found = p_spoof(raw_scores, self.prior)
+        return np.full_like(found, nan) if self.raw.unit == "cosine" else found
 
     @classmethod
     def of_run(cls, folder: Path) -> Self | None:
@@ -77,3 +96,16 @@ class Deployed(Knobs):
                 f"{path} is damaged or missing; type the command that made the folder again and it is written anew, "
                 "or give a bare checkpoint"
             ) from None
+
+
+def _is_name(rule: str | float) -> bool:
+    """Whether a rule is no plain number.
+
+    >>> _is_name("fa@0.01"), _is_name("1.5"), _is_name(0)
+    (True, False, False)
+    """
+    try:
+        float(rule)
+    except ValueError:
+        return True
+    return False

@@ -25,6 +25,11 @@ def is_portable(path: Path) -> bool:
     return path.suffix in (".safetensors", ".json")
 
 
+def weights_of(path: Path) -> Path:
+    """The one of the two that holds the weights."""
+    return path / WEIGHTS if path.is_dir() else path.with_suffix(".safetensors")
+
+
 def write(folder: Path, weights: Mapping[str, Tensor], about: Mapping[str, Any]) -> tuple[Path, Path]:
     """Write both files.
 
@@ -46,25 +51,24 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     Raises:
         RunError: if one is missing, damaged, of a newer dfad, or they do not belong together.
     """
-    folder = path if path.is_dir() else path.parent
-    names = (WEIGHTS, ABOUT) if path.is_dir() else (f"{path.stem}.safetensors", f"{path.stem}.json")
+    weights, described = weights_of(path), weights_of(path).with_suffix(".json")
     try:
-        data, text = (folder / names[0]).read_bytes(), (folder / names[1]).read_text(encoding="utf-8")
+        data, text = weights.read_bytes(), described.read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(
             f"{error.filename}: {(error.strerror or str(error)).lower()}; a detector is both files"
         ) from None
     except UnicodeDecodeError:
-        raise RunError(f"{folder / names[1]} is damaged; {ANEW}") from None
+        raise RunError(f"{described} is damaged; {ANEW}") from None
     try:
         about = json.loads(text)
         checksum = about["weights"]["sha256"]
     except (ValueError, KeyError, TypeError):
-        raise RunError(f"{folder / names[1]} is damaged, or describes no detector; {ANEW}") from None
-    require_format(folder / names[1], about)
+        raise RunError(f"{described} is damaged, or describes no detector; {ANEW}") from None
+    require_format(described, about)
     if hashlib.sha256(data).hexdigest() != checksum:
-        raise RunError(f"{folder / names[0]} is damaged, or belongs to another {names[1]}; {ANEW}")
+        raise RunError(f"{weights} is damaged, or belongs to another {described.name}; {ANEW}")
     try:
         return about, load(data)
     except SafetensorError as error:
-        raise RunError(f"{folder / names[0]} is no safetensors ({error}); {ANEW}") from None
+        raise RunError(f"{weights} is no safetensors ({error}); {ANEW}") from None

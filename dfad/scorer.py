@@ -2,134 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from itertools import tee
 from pathlib import Path
-from typing import Annotated, Any, Self
-from zipfile import ZipFile
+from typing import Any
 
 import numpy as np
-import soxr
 import torch
 from torch import Tensor, nn
 
 from dfad import portable
-from dfad.audio import LIMITS, fit, load
-from dfad.deployed import Deployed, Raw
+from dfad.checkpoint import FORMAT as FORMAT
+from dfad.checkpoint import Checkpoint as Checkpoint
+from dfad.checkpoint import DetectorKnobs as DetectorKnobs
+from dfad.checkpoint import best_checkpoint as best_checkpoint
+from dfad.deployed import Deployed
 from dfad.errors import AudioError, ConfigError, RunError
-from dfad.frontends import FRONTENDS, FrontendKnobs
 from dfad.graphs import Graph, GraphNetwork
-from dfad.knobs import Knobs, Named
-from dfad.networks import NetworkKnobs
-from dfad.networks.fusion import EVERY_NETWORK
-from dfad.networks.heads import Head
+from dfad.scoring.aggregate import aggregation
+from dfad.scoring.ahead import ahead, cores
+from dfad.scoring.batches import Scored, scored
+from dfad.scoring.options import ScoringKnobs
+from dfad.scoring.reader import Reader
+from dfad.scoring.result import Result, Window
+from dfad.scoring.warnings import Hears, warnings_of
 
-FORMAT = 1  # of what a checkpoint says of itself; raised when an older dfad could misread it
-
-
-class DetectorKnobs(Knobs):
-    """What a checkpoint says of itself, under its key `dfad`: enough to rebuild waveform → score."""
-
-    format: int = FORMAT
-    frontend: Annotated[FrontendKnobs, Named(FRONTENDS)]
-    model: Annotated[NetworkKnobs, Named(EVERY_NETWORK)]
-    head: Head = "linear"  # last layer of the network, by the loss
-    raw: Raw = Raw()  # what it gives
-    attacks: tuple[str, ...] = ()  # that training had
-
-    def network(self) -> nn.Module:
-        """Build the network, with random weights."""
-        return self.model.build(self.frontend, self.head)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A trained network and what it needs to be used."""
-
-    path: Path
-    knobs: DetectorKnobs
-    weights: Mapping[str, Tensor]  # of the network alone
-    epoch: int  # the last one that it was trained in, from 1
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read a checkpoint; nothing in it can run code.
-
-        Raises:
-            RunError: for a file that is missing, damaged, something else, or of a newer dfad.
-        """
-        if not path.is_file():
-            raise RunError(f"no checkpoint at {path}")
-        try:
-            with ZipFile(path) as file:  # torch compares no checksums: changed weights would be used as they are
-                whole = file.testzip() is None
-            content: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True) if whole else None
-        except Exception:  # hostile bytes can raise anything
-            whole = False
-        if not whole:
-            raise RunError(
-                f"{path} is damaged, or no checkpoint that can be loaded safely; give one that train.py wrote"
-            )
-        about = content.get("dfad") if isinstance(content, dict) else None
-        if not isinstance(about, dict) or not isinstance(content.get("state_dict"), dict):
-            raise RunError(f"{path} is not a checkpoint of dfad; give one that train.py wrote, or its run folder")
-        version = about.get("format")
-        if isinstance(version, int) and version > FORMAT:
-            raise RunError(f"{path} is of format {version}, this dfad reads up to {FORMAT}: pip install --upgrade dfad")
-        try:
-            knobs = DetectorKnobs.read(about)
-        except ConfigError as error:
-            raise RunError(f"{path} does not describe a detector that this dfad knows:\n{error}") from None
-        prefix = "network."
-        weights = {name[len(prefix) :]: v for name, v in content["state_dict"].items() if name.startswith(prefix)}
-        return cls(path, knobs, weights, int(content.get("epoch", -1)) + 1)
-
-    def network(self) -> nn.Module:
-        """Build the trained network, in eval mode on the CPU."""
-        network = self.knobs.network()
-        try:
-            network.load_state_dict(dict(self.weights))
-        except RuntimeError as error:
-            raise RunError(f"{self.path}: the weights do not fit the network it describes\n{error}") from None
-        return network.eval()
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a detector says of one clip.
-
-    Attributes:
-        score: log-odds of bona fide; higher = more likely real. Calibrated, it is a log-likelihood ratio.
-        p_spoof: the probability that the clip is synthetic, at `prior`; NaN if `score` is a cosine, which tells none.
-        verdict: `bona-fide` or `spoof`, at the threshold.
-        threshold: the run's own, chosen on validation, in the units of `score`; for a bare checkpoint the one that it
-            was trained at, 0 unless by a loss with a margin.
-        calibrated: whether the score went through a calibrator; if not, read `p_spoof` with care.
-        prior: the share of spoof that is expected beforehand.
-        raw_score: what the network says, as it stands in score tables.
-        raw_threshold: the threshold in its units, by which the verdict goes: a calibrator with steps can give a
-            score below the threshold and one above it the same ratio.
-        unit: what `score` is: `log-likelihood ratio`; of a bare checkpoint `log-odds`, or `cosine` where the loss has a
-            margin.
-    """
-
-    score: float
-    p_spoof: float
-    verdict: str
-    threshold: float
-    calibrated: bool
-    prior: float
-    raw_score: float
-    raw_threshold: float
-    unit: str = "log-odds"
+_USUAL = ScoringKnobs()
+_BATCH, _BATCH_GPU, _BATCH_SAMPLES = 16, 128, 2**22  # windows that are scored at a time, and samples in them
 
 
 class Scorer:
-    """A trained detector that takes files and arrays.
+    """A trained detector that takes files and arrays of any length.
 
     Of a run, it is calibrated and decides at the run's threshold; of a bare checkpoint it is raw, and decides at the
     threshold that it was trained at, 0 or the middle between two margins.
-    It hears what evaluation hears: the first `crop_s` seconds at the detector's sample rate, repeated if shorter.
+    It hears a clip in overlapping windows of `crop_s` seconds at the detector's sample rate, and what it says of them
+    becomes one score; a clip shorter than that is repeated. With `first` it hears the first window alone, which is
+    all that training's validation and evaluation hear: scores are then those of `eval.py`, and of clips that fill no
+    more than one window they are so anyway.
 
     >>> scorer = dfad.load("runs/cnn-logmel-demo-0a1b2c3d")  # doctest: +SKIP
     >>> scorer("suspicious.wav").p_spoof  # doctest: +SKIP
@@ -139,28 +51,72 @@ class Scorer:
     def __init__(
         self, checkpoint: Checkpoint, deployed: Deployed | None = None, *, device: str | torch.device = "cpu"
     ) -> None:
-        self.knobs, self.device = checkpoint.knobs, torch.device(device)
+        self.path, self.knobs, self.device = checkpoint.path, checkpoint.knobs, torch.device(device)
         self.deployed = deployed or Deployed(raw=checkpoint.knobs.raw)
         self.frontend = checkpoint.knobs.frontend.build().to(self.device)
         self.network = checkpoint.network().to(self.device)
 
-    def __call__(self, source: str | Path | np.ndarray, sample_rate: int | None = None) -> Result:
+    def __call__(
+        self,
+        source: str | Path | np.ndarray,
+        sample_rate: int | None = None,
+        *,
+        first: bool = False,
+        hop_s: float | None = None,
+        aggregate: str = "mean",
+        max_hours: float = 12.0,
+    ) -> Result:
         """Score one clip.
 
         Args:
             source: an audio file, or a waveform of shape (samples,) or (samples, channels) in [-1, 1].
             sample_rate: of the waveform, Hz; not needed for a file.
+            first: hear only what evaluation hears, the first `crop_s` seconds.
+            hop_s: seconds from the start of a window to that of the next; half a window by default.
+            aggregate: what makes one score of the windows': `mean`, `max` (the most spoofed), `top-3` (the mean of
+                the three most spoofed; any number will do).
+            max_hours: a longer file is refused before it is decoded.
 
         Raises:
             AudioError: for sound that cannot be used.
+            ConfigError: for options that cannot be used.
         """
-        frontend = self.knobs.frontend
-        if isinstance(source, np.ndarray):
-            wave = _prepared(source, sample_rate, frontend)
-        else:
-            wave = load(Path(source), sample_rate=frontend.sample_rate, crop_s=frontend.crop_s)
-        score = float(self.score(torch.from_numpy(fit(wave, frontend.crop_samples)[None]))[0])
-        return self.judge(score)
+        options = ScoringKnobs.read(
+            {"first": first, "hop_s": hop_s, "aggregate": aggregate, "max_hours": max_hours}, at="scorer"
+        )
+        reader = self._reader(source if isinstance(source, np.ndarray) else Path(source), options, sample_rate)
+        (clip,) = scored([(reader, reader)], self._numbers, self._batch)
+        if clip.error:
+            raise clip.error
+        return self._result(clip)
+
+    def each(
+        self, paths: Iterable[Path], options: ScoringKnobs = _USUAL, *, threads: int | None = None
+    ) -> Iterator[tuple[Path, Result | AudioError]]:
+        """Score many files, in their order; those that cannot be scored come with the reason.
+
+        Files are decoded ahead in threads and share batches. What is in memory at a time depends neither on their
+        number nor on their length, but for the results' windows.
+
+        Args:
+            paths: files, taken as they are needed.
+            options: how they are scored.
+            threads: that decode; by default as many as there are cores, four at most.
+
+        Raises:
+            ConfigError: for options that cannot be used.
+        """
+        threads = threads or min(4, cores())
+        readers, queued = tee(self._reader(path, options) for path in paths)
+        with closing(ahead(queued, threads=threads, kept=self._batch)) as streams:
+            for clip in scored(zip(readers, streams, strict=True), self._numbers, self._batch):
+                path = clip.reader.source
+                assert isinstance(path, Path)
+                try:
+                    found: Result | AudioError = clip.error or self._result(clip)
+                except AudioError as error:
+                    found = error
+                yield path, found
 
     def judge(self, score: float) -> Result:
         """What a raw score means."""
@@ -177,6 +133,7 @@ class Scorer:
             raw_score=score,
             raw_threshold=threshold,
             unit="log-likelihood ratio" if calibrator else deployed.raw.unit,
+            threshold_from=deployed.threshold_from,
         )
 
     @torch.inference_mode()
@@ -188,6 +145,49 @@ class Scorer:
         """
         return self.network(self.frontend(wave.to(self.device))).float().cpu()
 
+    @property
+    def hears(self) -> Hears:
+        """What it hears, by which clips are warned of."""
+        frontend = self.knobs.frontend
+        return Hears(frontend.crop_s, frontend.top_hz, self.deployed.familiar)
+
+    @property
+    def _batch(self) -> int:
+        """Windows that are scored at a time: so few that a long file takes hardly more memory than a short one."""
+        most = _BATCH if self.device.type == "cpu" else _BATCH_GPU
+        return max(1, min(most, _BATCH_SAMPLES // self.knobs.frontend.crop_samples))
+
+    def _numbers(self, waves: np.ndarray) -> np.ndarray:
+        return self.score(torch.from_numpy(waves)).numpy()
+
+    def _reader(self, source: Path | np.ndarray, options: ScoringKnobs, sample_rate: int | None = None) -> Reader:
+        crop_s = self.knobs.frontend.crop_s
+        if options.hop_s is not None and options.hop_s > crop_s:
+            raise ConfigError(f"a hop of {options.hop_s:g} s leaves gaps between windows of {crop_s:g} s; give less")
+        return Reader(source, self.knobs.frontend, options, sample_rate)
+
+    def _result(self, clip: Scored) -> Result:
+        """What the scores of a clip's windows mean together, and each.
+
+        Raises:
+            AudioError: if the network gave no number.
+        """
+        reader, raw = clip.reader, np.array(clip.scores)
+        if np.isnan(raw).any():
+            name = "" if isinstance(reader.source, np.ndarray) else f"{reader.source}: "
+            raise AudioError(f"{name}the detector gives no number for it")
+        shown = self.deployed.calibrator(raw) if self.deployed.calibrator else raw
+        starts = np.array(clip.starts)
+        ends = np.minimum(starts + reader.crop, reader.samples)
+        about = (starts / reader.rate, ends / reader.rate, shown, self.deployed.p_spoofs(raw))
+        return replace(
+            self.judge(aggregation(reader.options.aggregate)(raw)),
+            duration_s=reader.sound.duration_s,
+            aggregation="first" if reader.options.first else reader.options.aggregate,
+            windows=tuple(Window(*values) for values in zip(*(one.tolist() for one in about), strict=True)),
+            warnings=warnings_of(reader.sound, self.hears),
+        )
+
 
 class GraphScorer(Scorer):
     """A scorer of an exported graph, in which the frontend is; on the CPU, by onnxruntime."""
@@ -195,7 +195,7 @@ class GraphScorer(Scorer):
     def __init__(self, graph: Graph) -> None:
         about = {"detector": graph.json("detector"), "deployed": graph.json("deployed")}
         self.knobs, self.deployed = _described(graph.path, about)
-        self.device = torch.device("cpu")
+        self.path, self.device = graph.path, torch.device("cpu")
         self.frontend, self.network = nn.Identity(), GraphNetwork(graph)  # type: ignore[assignment]
 
 
@@ -204,6 +204,7 @@ def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Score
 
     Raises:
         RunError: if there is no such thing, or it is something else.
+        ConfigError: for a graph on another device than the CPU.
     """
     path = Path(run)
     if path.suffix == ".onnx":
@@ -213,7 +214,8 @@ def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Score
     if portable.is_portable(path):
         about, weights = portable.read(path)
         knobs, deployed = _described(path, about)
-        return Scorer(Checkpoint(path, knobs, weights, int(about.get("epoch", 0))), deployed, device=device)
+        checkpoint = Checkpoint(portable.weights_of(path), knobs, weights, int(about.get("epoch", 0)))
+        return Scorer(checkpoint, deployed, device=device)
     if not path.is_dir():
         return Scorer(Checkpoint.read(path), device=device)
     return Scorer(Checkpoint.read(best_checkpoint(path)), Deployed.of_run(path), device=device)
@@ -225,34 +227,3 @@ def _described(path: Path, about: Mapping[str, Any]) -> tuple[DetectorKnobs, Dep
         return DetectorKnobs.read(about["detector"]), Deployed.read(about["deployed"])
     except (ConfigError, KeyError) as error:
         raise RunError(f"{path} does not describe a detector that this dfad knows:\n{error}") from None
-
-
-def best_checkpoint(run: Path) -> Path:
-    """The checkpoint of a run that validation chose.
-
-    Raises:
-        RunError: if the folder holds none.
-    """
-    path = run / "checkpoints" / "best.ckpt"
-    if not path.is_file():
-        raise RunError(f"{run} is no run folder, or its training has not finished an epoch: there is no {path}")
-    return path
-
-
-def _prepared(wave: np.ndarray, sample_rate: int | None, frontend: FrontendKnobs) -> np.ndarray:
-    """Bring an array to what `load` gives for a file."""
-    if sample_rate is None:
-        raise AudioError("an array needs its sample rate: scorer(wave, sample_rate)")
-    if not LIMITS.min_rate <= sample_rate <= LIMITS.max_rate:
-        raise AudioError(f"sample rate {sample_rate} Hz, expected {LIMITS.min_rate} to {LIMITS.max_rate}")
-    frames = wave[:, None] if wave.ndim == 1 else wave
-    if frames.ndim != 2 or not 1 <= frames.shape[1] <= LIMITS.max_channels:
-        raise AudioError(f"expected a waveform (samples,) or (samples, channels), found the shape {wave.shape}")
-    if len(wave) < LIMITS.min_duration_s * sample_rate:
-        raise AudioError(f"{len(wave) / sample_rate:.3f} s long, at least {LIMITS.min_duration_s} s are needed")
-    if not np.issubdtype(wave.dtype, np.floating):
-        raise AudioError(f"expected floating-point samples in [-1, 1], found {wave.dtype}")
-    mono = frames.mean(axis=1, dtype=np.float32)
-    if not np.isfinite(mono).all():
-        raise AudioError("the waveform holds NaN or infinite samples")
-    return mono if sample_rate == frontend.sample_rate else soxr.resample(mono, sample_rate, frontend.sample_rate)

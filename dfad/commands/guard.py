@@ -42,7 +42,7 @@ def guarded(work: Callable[[], object], stopped: str = STOPPED) -> int:
     except KeyboardInterrupt:
         return _stopped(130, stopped)
     except SystemExit as leave:
-        if isinstance(leave.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into a plain exit
+        if isinstance(stop_behind(leave), KeyboardInterrupt):  # Lightning and Typer turn Ctrl-C into a plain exit
             return _stopped(130, stopped)
         if leave.code == 143:
             return _stopped(143, stopped)

@@ -50,6 +50,11 @@ class FrontendKnobs(Knobs):
         return round(self.crop_s * self.sample_rate)
 
     @property
+    def top_hz(self) -> float:
+        """The highest frequency that is heard."""
+        return self.sample_rate / 2
+
+    @property
     def spectral(self) -> bool:
         """Whether the features are a map of bands over frames, not a waveform."""
         return True

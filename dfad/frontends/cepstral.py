@@ -44,7 +44,7 @@ class LFCCKnobs(_CepstralKnobs):
         )  # fmt: skip
 
     def _bank(self) -> Tensor:
-        return functional.linear_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_filters, self.sample_rate)
+        return functional.linear_fbanks(self.n_fft // 2 + 1, self.f_min, self.top_hz, self.n_filters, self.sample_rate)
 
 
 class MFCCKnobs(_CepstralKnobs):
@@ -60,4 +60,4 @@ class MFCCKnobs(_CepstralKnobs):
         return transforms.MFCC(self.sample_rate, n_mfcc=self.n_coefficients, log_mels=True, melkwargs=mel)
 
     def _bank(self) -> Tensor:
-        return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_mels, self.sample_rate)
+        return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self.top_hz, self.n_mels, self.sample_rate)

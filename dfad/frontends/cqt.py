@@ -40,9 +40,9 @@ class CQTKnobs(FrontendKnobs):
 
     @model_validator(mode="after")
     def _octaves_fit(self) -> CQTKnobs:
-        if self.f_min * 2**self.n_octaves > self.sample_rate / 2:
+        if self.top_hz > self.sample_rate / 2:
             raise ValueError(
-                f"n_octaves={self.n_octaves} above f_min={self.f_min} end at {self.f_min * 2**self.n_octaves:g} Hz, "
+                f"n_octaves={self.n_octaves} above f_min={self.f_min} end at {self.top_hz:g} Hz, "
                 f"beyond half of sample_rate={self.sample_rate}; take fewer, or a lower f_min"
             )
         if not self.hop:
@@ -58,6 +58,11 @@ class CQTKnobs(FrontendKnobs):
     def margin(self) -> int:
         """Half of the longest atom, so that the first frame is centred at the first sample."""
         return ceil(self.lengths()[0] / 2)
+
+    @property
+    def top_hz(self) -> float:
+        """Where the highest octave ends."""
+        return self.f_min * 2**self.n_octaves
 
     @property
     def hop(self) -> int:

@@ -69,7 +69,7 @@ class BandKnobs(StftKnobs):
 
     @model_validator(mode="after")
     def _band_fits(self) -> BandKnobs:
-        if not self.f_min < self._high <= self.sample_rate / 2:
+        if not self.f_min < self.top_hz <= self.sample_rate / 2:
             raise ValueError(f"f_min={self.f_min} and f_max={self.f_max} need 0 ≤ f_min < f_max ≤ sample_rate / 2")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torchaudio's, about what is found here
@@ -82,7 +82,8 @@ class BandKnobs(StftKnobs):
         return self
 
     @property
-    def _high(self) -> float:
+    def top_hz(self) -> float:
+        """The highest frequency of the filters."""
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     def _bank(self) -> Tensor:
@@ -105,7 +106,7 @@ class LogMelKnobs(BandKnobs):
         return nn.Sequential(mel, Log(self.floor))
 
     def _bank(self) -> Tensor:
-        return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self._high, self.n_mels, self.sample_rate)
+        return functional.melscale_fbanks(self.n_fft // 2 + 1, self.f_min, self.top_hz, self.n_mels, self.sample_rate)
 
 
 class LogSpecKnobs(StftKnobs):

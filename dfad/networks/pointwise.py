@@ -61,11 +61,7 @@ class _SELU(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (out,) = ctx.saved_tensors
-        slope = torch.empty_like(out)
-        parts = (torch.split(tensor.reshape(-1), _CACHED) for tensor in (out, gradient.contiguous(), slope))
-        for value, above, result in zip(*parts, strict=True):
-            torch.add(value, BELOW, out=result).masked_fill_(value > 0, SCALE).mul_(above)
-        return slope
+        return torch.ops.aten.elu_backward(gradient, ALPHA, SCALE, 1, True, out)
 
 
 class _MaxOfThree(torch.autograd.Function):
@@ -76,20 +72,21 @@ class _MaxOfThree(torch.autograd.Function):
         first, second, third = _thirds(x, dim)
         larger = torch.maximum(first, second)
         ctx.save_for_backward(second > first, third > larger)
-        ctx.shape, ctx.dim = x.shape, dim
+        ctx.size, ctx.dim = x.shape[dim], dim
         return torch.maximum(larger, third)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        second, third = ctx.saved_tensors
-        result = gradient.new_zeros(ctx.shape)
-        parts = _thirds(result, ctx.dim)
-        parts[2].copy_(gradient * third)
-        before = gradient.masked_fill(third, 0)
-        parts[1].copy_(before * second)
-        parts[0].copy_(before.masked_fill_(second, 0))
-        return result, None
+        second, third = (each.movedim(ctx.dim, -1).view(torch.uint8) for each in ctx.saved_tensors)
+        gradient = gradient.movedim(ctx.dim, -1)
+        place = torch.maximum(second, third * 2).reshape(-1)  # of the largest among its three: 0, 1 or 2
+        place = torch.arange(0, 3 * len(place), 3, device=place.device).add_(place)
+        result = gradient.new_zeros(3 * len(place)).scatter_(0, place, gradient.reshape(-1))
+        result = result.view(*gradient.shape[:-1], 3 * gradient.shape[-1])
+        if left := ctx.size - result.shape[-1]:
+            result = F.pad(result, (0, left))
+        return result.movedim(-1, ctx.dim), None
 
 
 def _thirds(x: Tensor, dim: int) -> list[Tensor]:

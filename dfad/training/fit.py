@@ -20,12 +20,14 @@ from dfad.evaluation import attack_names
 from dfad.labels import SPLITS
 from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.scores import ScoreTable
+from dfad.scoring.familiar import Familiar
 from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, class_weights
+from dfad.training.familiar import familiar_of
 from dfad.training.frozen import keep_frozen
 from dfad.training.hardening import Hardening
-from dfad.training.judging import judge, judged_with, stored_tables, write_tables
+from dfad.training.judging import deployed_before, judge, judged_with, stored_tables, write_tables
 from dfad.training.mixing import Mixing
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
@@ -76,7 +78,9 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         if run.finished:
             if not judged_with(run, config.eval):
                 attacks = Checkpoint.read(run.best).knobs.attacks
-                judge(run, stored_tables(run), config, attacks=attacks, notes=manifest.notes, screen=screen)
+                familiar = _familiar(run, usable_clips(manifest, config.data, run, screen), config, screen)
+                about: Any = {"attacks": attacks, "notes": manifest.notes, "familiar": familiar}
+                judge(run, stored_tables(run), config, screen=screen, **about)
                 return Trained(run, before=True, judged=True)
             return Trained(run, before=True)
         _open_run(run, config, accelerator, screen)
@@ -93,7 +97,9 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
             keep = keep_frozen(config, usable, clips, detector.split, run.folder.name, screen)
             tables = _fit_and_score(config, run, usable, detector, rank, screen, [*keep, *callbacks])
         write_tables(run, tables)
-        judge(run, tables, config, attacks=detector.knobs.attacks, notes=usable.notes, screen=screen)
+        familiar = _familiar(run, usable, config, screen)
+        about = {"attacks": detector.knobs.attacks, "notes": usable.notes, "familiar": familiar}
+        judge(run, tables, config, screen=screen, **about)
     return Trained(run, before=False, judged=True)
 
 
@@ -104,6 +110,12 @@ def follow(rank: Rank, *, config: dict[str, Any], folder: str, clips: str) -> No
     detector = _new_detector(knobs, usable, SILENT)
     keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
     _fit_and_score(knobs, run, usable, detector, rank.ready(), SILENT, keep)
+
+
+def _familiar(run: Run, usable: Manifest, config: TrainConfig, screen: Screen) -> Familiar | None:
+    """What the training clips sound like: as the run has stored it, or by listening to some of them now."""
+    before = deployed_before(run)
+    return (before.familiar if before else None) or familiar_of(usable, config.data, config.frontend, screen)
 
 
 def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -> None:

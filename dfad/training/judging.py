@@ -9,6 +9,7 @@ from dfad.deployed import FILE, Deployed
 from dfad.errors import RunError
 from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, results_of
 from dfad.scores import ScoreTable
+from dfad.scoring.familiar import Familiar
 from dfad.training.config import TrainConfig
 from dfad.training.runs import Run
 from dfad.training.scoring import Screen
@@ -24,6 +25,7 @@ def judge(
     attacks: Iterable[str],
     notes: Sequence[str],
     screen: Screen,
+    familiar: Familiar | None = None,
 ) -> None:
     """Choose threshold and calibrator on validation, and store them and what validation and test scores say.
 
@@ -36,24 +38,25 @@ def judge(
         attacks: that training had.
         notes: of the corpus.
         screen: where it tells how it goes.
+        familiar: what its training clips sounded like.
 
     Raises:
         ConfigError: for a column that the scores do not have.
     """
     options = config.eval
-    deployed = deploy(tables["val"], options, config.loss.raw)
+    deployed = deploy(tables["val"], options, config.loss.raw).model_copy(update={"familiar": familiar})
     briefly = options.model_copy(update={"resamples": 0, "by": ()})
     found = {  # what validation chose would be flattered by it, so it is not judged at its own threshold
         "val": evaluate(tables["val"], briefly, Deployed(raw=deployed.raw), known_attacks=attacks),
         "test": evaluate(tables["test"], options, deployed, known_attacks=attacks, watch=screen.watch),
     }
-    before = _deployed_before(run)
-    if before and before != deployed:
+    before = deployed_before(run)
+    if before and before.model_copy(update={"familiar": familiar}) != deployed:
         screen.say(f"what is deployed changes: {_said(before)} → {_said(deployed)}")
     store_results(run, config.plain(), deployed, results_of(found, options, deployed, [*notes, *mixed(tables["test"])]))
 
 
-def _deployed_before(run: Run) -> Deployed | None:
+def deployed_before(run: Run) -> Deployed | None:
     """What the run has deployed until now; None if nothing, or if that cannot be read."""
     try:
         return Deployed.of_run(run.folder)

@@ -6,7 +6,7 @@ import ctypes
 import platform
 
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1  # of mallopt(3)
-_LARGEST, _NEVER = 1 << 30, (1 << 31) - 1
+_LARGEST, _NEVER = 1 << 30, -1
 
 
 def keep_freed_memory() -> bool:
