@@ -37,7 +37,8 @@ def command(
     """Write a detector as an ONNX graph, as weights with a JSON, and its model card.
 
     The graph goes from waveform to calibrated score and P(spoof), and is kept
-    only if its scores are PyTorch's to 1e-4. dfad.load takes it, and the folder.
+    only if its scores are PyTorch's to 1e-4. dfad.load and dfad score take it,
+    and the folder.
     """
     wanted = _wanted(formats)
     path = chosen(run)
@@ -51,6 +52,8 @@ def command(
     if path.suffix == ".onnx" or is_portable(path):
         raise ConfigError(f"{path} is an export already; give the run folder, or its checkpoint")
     scorer = load_scorer(path)
+    if "onnx" in wanted:
+        graph.require(scorer)  # before anything is written
     folder = out or (path if path.is_dir() else path.with_suffix("")) / "export"
     described = about.describe(scorer, path)
     files: list[Path] = []

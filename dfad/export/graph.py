@@ -6,12 +6,14 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch.fx.experimental import _config
 
 from dfad.errors import ConfigError, RunError
 from dfad.export.about import texts
@@ -26,6 +28,8 @@ from dfad.scorer import Scorer
 FILE = "detector.onnx"
 OPSET = 18
 MOST = 2**24  # samples: a quarter of an hour at 16 kHz and more
+INSTEAD = "--format safetensors,card exports its weights"
+WITHOUT = {"ssl": "its backbone is code of the transformers package, and nobody has compared a graph of that"}
 
 
 def write(
@@ -50,10 +54,10 @@ def write(
         progress: is told how many have been tried.
 
     Raises:
-        ConfigError: without the packages that write graphs.
+        ConfigError: of a network that has no graph; without the packages that write graphs.
         RunError: if the network cannot be exported, or the graph says something else than PyTorch.
     """
-    _require_packages()
+    require(scorer)
     whole = Whole(scorer)
     least = _least(scorer)
     fixed = not _any_length(scorer)
@@ -61,7 +65,7 @@ def write(
         program = _program(whole, scorer, None if fixed else least)
     except Exception as error:  # the exporter raises what it likes
         reason = " ".join(str(error.__cause__ or error).split())[:300]
-        raise RunError(f"model={scorer.knobs.model.name} cannot be exported as a graph: {reason}") from None
+        raise RunError(f"model={scorer.knobs.model.name} cannot be recorded as a graph; {INSTEAD}. {reason}") from None
     told = {**about, "least_samples": scorer.knobs.frontend.crop_samples if fixed else least}
     program.model.metadata_props.update(texts(told))
     part = path.with_name(f".{path.name}.part")
@@ -74,17 +78,34 @@ def write(
     return found
 
 
+def require(scorer: Scorer) -> None:
+    """Refuse a network that has no graph, and a machine that cannot write one.
+
+    Raises:
+        ConfigError: that says what to do instead.
+    """
+    model = scorer.knobs.model
+    for one in (member.model for member in model.members) if isinstance(model, FusionKnobs) else (model,):
+        if one.name in WITHOUT:
+            raise ConfigError(f"model={one.name} has no graph, as {WITHOUT[one.name]}; {INSTEAD}")
+    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]:
+        raise ConfigError(f"a graph needs {', '.join(missing)}: pip install 'dfad[onnx]'; {INSTEAD}")
+
+
 def _program(whole: Whole, scorer: Scorer, least: int | None) -> Any:
     """Record the graph, for batches of any size; for clips of one length if none is the least."""
     frontend = scorer.knobs.frontend
     auto = torch.export.Dim.DYNAMIC
     sizes: dict[int, Any] = {0: auto} if least is None else {0: auto, 1: auto(min=least, max=MOST)}
     wave = 0.1 * torch.randn(2, frontend.crop_samples, generator=torch.Generator().manual_seed(0))
-    with _quiet():
+    # sizes of 1 are no special case; what holds of a length is not asked of every other one
+    with _quiet(), _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+        recorded = torch.export.export(
+            whole, (wave,), dynamic_shapes=(sizes,), prefer_deferred_runtime_asserts_over_guards=True
+        )  # apart, as torch.onnx.export would try again in ways that take minutes
         return torch.onnx.export(
-            whole, (wave,), dynamo=True, opset_version=OPSET, dynamic_shapes=(sizes,), verbose=False,
-            input_names=["wave"], output_names=list(OUTPUTS),
-        )  # fmt: skip
+            recorded, dynamo=True, opset_version=OPSET, verbose=False, input_names=["wave"], output_names=list(OUTPUTS)
+        )
 
 
 def _any_length(scorer: Scorer) -> bool:
@@ -103,13 +124,6 @@ def _least(scorer: Scorer) -> int:
     frontend, model = scorer.knobs.frontend, scorer.knobs.model
     parts = (frontend.least_samples, getattr(model, "least_samples", 1), frontend.crop_samples // 4)
     return min(max(parts), frontend.crop_samples)
-
-
-def _require_packages() -> None:
-    from importlib.util import find_spec
-
-    if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]:
-        raise ConfigError(f"an ONNX graph needs {', '.join(missing)}: pip install 'dfad[onnx]'")
 
 
 @contextmanager

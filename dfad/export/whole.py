@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dfad.export.mapping import as_module
+from dfad.export.recurrent import with_nodes
 from dfad.frontends.base import Frontend
 from dfad.frontends.convolved import convolved
 from dfad.networks.fusion import Fusion
@@ -27,7 +28,7 @@ class Whole(nn.Module):
 
     def __init__(self, scorer: Scorer) -> None:
         super().__init__()
-        self.frontend, self.network = convolved(scorer.frontend), deepcopy(scorer.network)
+        self.frontend, self.network = convolved(scorer.frontend), with_nodes(deepcopy(scorer.network))
         if isinstance(self.network, Fusion):
             frontends = (convolved(each) for each in self.network.frontends if isinstance(each, Frontend))
             self.network.frontends = nn.ModuleList(frontends)
