@@ -28,7 +28,7 @@ from dfad.export.clips import MADE, made
 from dfad.export.graph import require, write
 from dfad.export.mapping import as_module
 from dfad.export.parity import TOLERANCE
-from dfad.frontends import FRONTENDS, FrontendKnobs, RawKnobs
+from dfad.frontends import FRONTENDS, FrontendKnobs, LogMelKnobs, RawKnobs
 from dfad.frontends.convolved import convolved
 from dfad.graphs import Graph
 from dfad.networks import NETWORKS
@@ -64,7 +64,7 @@ def heard(frontend: FrontendKnobs, seed: int) -> np.ndarray:
     return made(frontend, seed)[: frontend.crop_samples]
 
 
-def agrees(scorer: Scorer, path: Path, clips: int = 10) -> Graph:
+def agrees(scorer: Scorer, path: Path, clips: int = 5) -> Graph:
     """Export it, which compares it with PyTorch, and look at what came of that."""
     sounds = [made(scorer.knobs.frontend, seed) for seed in range(clips)]
     found = write(path, scorer, describe(scorer, Path("made")), sounds, MADE)
@@ -84,7 +84,8 @@ def test_a_frontend_of_convolutions_gives_the_same_features(name: str, share: fl
     wave = torch.from_numpy(waves)
     one, other = frontend.build()(wave), convolved(frontend.build())(wave)
     assert one.shape == other.shape
-    torch.testing.assert_close(one, other, atol=5e-3, rtol=0)  # logarithms of what float32 makes of near silence
+    # in a lone, quiet bin the logarithm shows what float32 rounds off loud ones: 1.1e-3, in one value of 126,444
+    torch.testing.assert_close(one, other, atol=2e-3 if name in ("logspec", "cqt") else 1e-4, rtol=0)
     assert (one - other).abs().mean() < 1e-5
 
 
@@ -113,7 +114,7 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = [sys.executable, "-m", "dfad", "export", str(trained), "--clips", "12", "--out", str(folder)]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stderr
-    assert "compared on 12 clips of 5 lengths (validation and test clips of the run)" in done.stdout
+    assert "compared on 12 clips of 3 lengths (validation and test clips of the run)" in done.stdout
     assert sorted(path.name for path in folder.iterdir()) == [
         "detector.json", "detector.onnx", "detector.safetensors", "model_card.md",
     ]  # fmt: skip
@@ -140,7 +141,7 @@ def test_it_scores_with_onnxruntime_alone(exported: Path, trained: Path, manifes
     assert done.returncode == 0, done.stderr
     scorer = load_scorer(trained)
     for line, clip in zip(done.stdout.splitlines(), clips, strict=True):
-        wanted = scorer(clip)
+        wanted = scorer(clip, first=True)
         score, raw, p_spoof = map(float, line.split())
         assert score == pytest.approx(wanted.score, abs=TOLERANCE)
         assert raw == pytest.approx(wanted.raw_score, abs=TOLERANCE)
@@ -237,12 +238,20 @@ def test_the_score_command_takes_a_graph(command: Called, exported: Path, traine
         assert [two[name] for name in numbers] == pytest.approx([one[name] for name in numbers], abs=TOLERANCE)
 
 
+def test_a_fusion_of_several_rates_says_what_to_do_instead() -> None:
+    members = tuple(Member(frontend=LogMelKnobs(sample_rate=rate), model=TINY, weight=0.5) for rate in (8000, 16000))
+    scorer: Any = SimpleNamespace(knobs=SimpleNamespace(model=FusionKnobs(members=members)))
+    with pytest.raises(ConfigError, match="several sample rates has no graph"):
+        require(scorer)
+
+
 def test_a_network_without_a_graph_says_what_to_do_instead() -> None:
     scorer: Any = SimpleNamespace(knobs=SimpleNamespace(model=NETWORKS["ssl"].read({"name": "ssl"})))
     with pytest.raises(ConfigError, match=r"model=ssl has no graph, as .*; --format safetensors,card"):
         require(scorer)
 
 
+@pytest.mark.slow  # seconds, as it imports all that records graphs
 def test_what_cannot_be_recorded_says_what_to_do_instead(trained: Path, tmp_path: Path) -> None:
     class Odd(nn.Module):
         def forward(self, features: Tensor) -> Tensor:
@@ -258,7 +267,7 @@ def test_what_cannot_be_recorded_says_what_to_do_instead(trained: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in FRONTENDS if name != "raw"])
 def test_every_frontend(name: str, tmp_path: Path) -> None:
-    frontend = FRONTENDS[name].read({"name": name, "crop_s": 1.0})
+    frontend = FRONTENDS[name].read({"name": name, "crop_s": 0.5})
     agrees(
         scorer_of(frontend, TINY, Deployed(threshold=0.1, calibrator=Logistic(slope=2.0, offset=0.5))),
         tmp_path / "x.onnx",
@@ -292,9 +301,7 @@ def test_a_cosine_without_a_calibrator_tells_no_probability(tmp_path: Path) -> N
 def test_a_fusion_takes_the_crop_that_its_members_hear(tmp_path: Path) -> None:
     members = (
         Member(frontend=hearing("cnn"), model=TINY, weight=0.7),
-        Member(
-            frontend=RawKnobs(crop_s=0.4, sample_rate=8000), model=knobs("rawnet2", SMALL["rawnet2"][0]), weight=0.3
-        ),
+        Member(frontend=RawKnobs(crop_s=0.3), model=knobs("rawnet2", SMALL["rawnet2"][0]), weight=0.3),
     )
     model = FusionKnobs(members=members, offset=0.1)
     graph = agrees(scorer_of(model.hears, model), tmp_path / "x.onnx")

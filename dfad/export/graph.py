@@ -22,6 +22,7 @@ from dfad.export.whole import OUTPUTS, Whole
 from dfad.frontends import CQTKnobs
 from dfad.graphs import Graph
 from dfad.metrics.bootstrap import untold
+from dfad.networks.aasist import AASISTKnobs
 from dfad.networks.fusion import FusionKnobs
 from dfad.scorer import Scorer
 
@@ -85,9 +86,12 @@ def require(scorer: Scorer) -> None:
         ConfigError: that says what to do instead.
     """
     model = scorer.knobs.model
-    for one in (member.model for member in model.members) if isinstance(model, FusionKnobs) else (model,):
+    members = model.members if isinstance(model, FusionKnobs) else ()
+    for one in (model, *(member.model for member in members)):
         if one.name in WITHOUT:
             raise ConfigError(f"model={one.name} has no graph, as {WITHOUT[one.name]}; {INSTEAD}")
+    if len({member.frontend.sample_rate for member in members}) > 1:
+        raise ConfigError(f"a fusion of several sample rates has no graph, as ONNX lacks what resamples; {INSTEAD}")
     if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]:
         raise ConfigError(f"a graph needs {', '.join(missing)}: pip install 'dfad[onnx]'; {INSTEAD}")
 
@@ -111,19 +115,27 @@ def _program(whole: Whole, scorer: Scorer, least: int | None) -> Any:
 def _any_length(scorer: Scorer) -> bool:
     """Whether the graph can take clips of any length.
 
-    A fusion cuts and resamples for each of its members; the constant-Q transform takes a crop at a time; and a
-    classifier of torchvision's has a pool whose windows depend on the length.
+    A fusion cuts and resamples for each of its members; the constant-Q transform takes a crop at a time; a classifier
+    of torchvision's has a pool whose windows depend on the length; and with AASIST, whose numbers of nodes do,
+    recording would take minutes or more.
     """
     model = scorer.knobs.model
-    fixed = isinstance(model, FusionKnobs) or getattr(model, "classifier", "") == "torchvision"
+    fixed = isinstance(model, FusionKnobs | AASISTKnobs) or getattr(model, "classifier", "") == "torchvision"
     return not fixed and not isinstance(scorer.knobs.frontend, CQTKnobs)
 
 
 def _least(scorer: Scorer) -> int:
     """Samples of the shortest clip that the graph takes: a quarter of a crop, or more where the parts need it."""
     frontend, model = scorer.knobs.frontend, scorer.knobs.model
-    parts = (frontend.least_samples, getattr(model, "least_samples", 1), frontend.crop_samples // 4)
-    return min(max(parts), frontend.crop_samples)
+    parts = (frontend.least_samples, getattr(model, "least_samples", 1))
+    for share in (4, 2):
+        samples = max(*parts, frontend.crop_samples // share)
+        try:
+            scorer.score(torch.zeros(1, samples))
+        except RuntimeError:  # pooling leaves nothing of it
+            continue
+        return min(samples, frontend.crop_samples)
+    return frontend.crop_samples
 
 
 @contextmanager
