@@ -15,6 +15,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "evaluate": "judge any system's scores   dfad evaluate scores.csv --report page.html",
     "compare": "is one really better?       dfad compare runs/… runs/…",
     "fuse": "several runs as one         dfad fuse runs/… runs/… --by logistic",
+    "export": "ONNX, safetensors, card     dfad export runs/…",
     "runs": "the table of all runs       dfad runs --where model=cnn --over-seeds",
     "matrix": "trained on × tested on      dfad matrix --out matrix.png",
     "robustness": "laundered and attacked      dfad robustness runs/… runs/… --html page.html",

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from itertools import tee
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from dfad import portable
 from dfad.checkpoint import FORMAT as FORMAT
 from dfad.checkpoint import Checkpoint as Checkpoint
 from dfad.checkpoint import DetectorKnobs as DetectorKnobs
 from dfad.checkpoint import best_checkpoint as best_checkpoint
 from dfad.deployed import Deployed
-from dfad.errors import AudioError, ConfigError
+from dfad.errors import AudioError, ConfigError, RunError
+from dfad.graphs import Graph, GraphNetwork
 from dfad.scoring.aggregate import aggregation
 from dfad.scoring.ahead import ahead, cores
 from dfad.scoring.batches import Scored, scored
@@ -49,7 +52,7 @@ class Scorer:
     def __init__(
         self, checkpoint: Checkpoint, deployed: Deployed | None = None, *, device: str | torch.device = "cpu"
     ) -> None:
-        self.knobs, self.device = checkpoint.knobs, torch.device(device)
+        self.path, self.knobs, self.device = checkpoint.path, checkpoint.knobs, torch.device(device)
         self.deployed = deployed or Deployed(raw=checkpoint.knobs.raw)
         self.frontend = checkpoint.knobs.frontend.build().to(self.device)
         self.network = checkpoint.network().to(self.device)
@@ -194,13 +197,41 @@ class Scorer:
         )
 
 
+class GraphScorer(Scorer):
+    """A scorer of an exported graph, in which the frontend is; on the CPU, by onnxruntime."""
+
+    def __init__(self, graph: Graph) -> None:
+        about = {"detector": graph.json("detector"), "deployed": graph.json("deployed")}
+        self.knobs, self.deployed = _described(graph.path, about)
+        self.path, self.device = graph.path, torch.device("cpu")
+        self.frontend, self.network = nn.Identity(), GraphNetwork(graph)  # type: ignore[assignment]
+
+
 def load_scorer(run: str | Path, *, device: str | torch.device = "cpu") -> Scorer:
-    """Load the best checkpoint of a run folder with its calibrator and threshold, or a bare checkpoint.
+    """Load the best checkpoint of a run folder with its calibrator and threshold, a bare checkpoint, or an export.
 
     Raises:
         RunError: if there is no such thing, or it is something else.
+        ConfigError: for a graph on another device than the CPU.
     """
     path = Path(run)
+    if path.suffix == ".onnx":
+        if torch.device(device).type != "cpu":
+            raise ConfigError(f"{path} is run by onnxruntime on the CPU, not on {device}; give the run folder for that")
+        return GraphScorer(Graph.read(path))
+    if portable.is_portable(path):
+        about, weights = portable.read(path)
+        knobs, deployed = _described(path, about)
+        checkpoint = Checkpoint(portable.weights_of(path), knobs, weights, int(about.get("epoch", 0)))
+        return Scorer(checkpoint, deployed, device=device)
     if not path.is_dir():
         return Scorer(Checkpoint.read(path), device=device)
     return Scorer(Checkpoint.read(best_checkpoint(path)), Deployed.of_run(path), device=device)
+
+
+def _described(path: Path, about: Mapping[str, Any]) -> tuple[DetectorKnobs, Deployed]:
+    """What an exported detector says of itself."""
+    try:
+        return DetectorKnobs.read(about["detector"]), Deployed.read(about["deployed"])
+    except (ConfigError, KeyError) as error:
+        raise RunError(f"{path} does not describe a detector that this dfad knows:\n{error}") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from dfad.errors import ConfigError
-from dfad.scorer import Scorer, best_checkpoint, load_scorer
+from dfad.scorer import Scorer, load_scorer
 from dfad.scoring.options import ScoringKnobs
 
 
@@ -45,7 +45,8 @@ def detector(run: Path, device: str | None, prior: float | None = None) -> Score
         ConfigError: for a device that there is not.
     """
     try:
-        scorer = load_scorer(run, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        gpu = torch.cuda.is_available() and run.suffix != ".onnx"  # graphs are run on the CPU
+        scorer = load_scorer(run, device=device or ("cuda" if gpu else "cpu"))
     except (RuntimeError, AssertionError) as error:  # as torch says it
         raise ConfigError(f"--device {device}: {str(error).splitlines()[0].lower()}") from None
     if prior is not None:
@@ -55,7 +56,7 @@ def detector(run: Path, device: str | None, prior: float | None = None) -> Score
 
 def scored_by(run: Path, scorer: Scorer, options: ScoringKnobs, windows: bool) -> str:
     """The run and a hash of all that makes its scores, so that no file holds two kinds."""
-    with (best_checkpoint(run) if run.is_dir() else run).open("rb") as file:
+    with scorer.path.open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     how = [weights, scorer.deployed.plain(), options.plain(), windows]
     return f"{run.resolve().name}/{hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:8]}"

@@ -38,7 +38,7 @@ def command(
         list[str] | None, typer.Argument(help="files, folders, patterns; - for names on stdin", metavar="PATH…")
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="run folder or checkpoint; the latest finished run by default")
+        Path | None, typer.Option(metavar="RUN", help="run folder, checkpoint or .onnx; else the latest finished run")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1; a GPU by default if there is one")] = None,
     prior: Annotated[

@@ -80,10 +80,10 @@ class CQTKnobs(FrontendKnobs):
 
     def transform(self) -> nn.Module:
         """Make (batch, samples) → (batch, bands, frames)."""
-        return nn.Sequential(_Power(self), Log(self.floor))
+        return nn.Sequential(Power(self), Log(self.floor))
 
 
-class _Power(nn.Module):
+class Power(nn.Module):
     """Squared magnitudes of the transform, of a waveform whose ends are mirrored.
 
     A waveform is cut into blocks of as many frames as the detector's crop has, so that atoms have one spectrum. The

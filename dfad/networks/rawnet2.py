@@ -58,7 +58,7 @@ class RawNet2(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         """Compute the logits."""
-        x = F.selu(self.norm(F.max_pool1d(self.bank(wave).abs(), POOL)))
+        x = F.selu(self.norm(_pooled(self.bank(wave).abs())))
         x = F.selu(self.norm_before_gru(self.blocks(x))).mT
         seen = recurrent.run(self.gru, x)[:, -1]
         return self.head(self.embed(seen)).squeeze(-1)
@@ -88,6 +88,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Compute the maps."""
-        found = F.max_pool1d(self.convolutions(self.before(x)) + self.around(x), POOL)
+        found = _pooled(self.convolutions(self.before(x)) + self.around(x))
         scale = self.scale(found.mean(-1)).sigmoid()[..., None]
         return found * scale + scale
+
+
+def _pooled(x: Tensor) -> Tensor:
+    """The largest of each three frames; by `max_pool2d`, as `max_pool1d` would fix the length in an exported graph."""
+    return F.max_pool2d(x[:, None], (1, POOL))[:, 0]
