@@ -23,6 +23,7 @@ from dfad.audio import fit, load
 from dfad.calibrate import Calibrator, Isotonic, Logistic, Temperature
 from dfad.deployed import Deployed, Raw
 from dfad.errors import ConfigError, RunError
+from dfad.explain import explain
 from dfad.export.about import describe
 from dfad.export.clips import MADE, made
 from dfad.export.graph import require, write
@@ -162,6 +163,8 @@ def test_a_graph_is_loaded_as_a_run_is(exported: Path, trained: Path, manifest_c
         load_scorer(exported / "detector.onnx", device="cuda")
     with pytest.raises(RunError, match="no gradients"):
         graph.network(batch.requires_grad_())
+    with pytest.raises(ConfigError, match="no gradients to explain by"):
+        explain(graph, clip)
 
 
 def test_what_it_says_of_itself(exported: Path, trained: Path) -> None:

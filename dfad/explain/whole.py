@@ -15,7 +15,7 @@ from dfad.errors import ConfigError, did_you_mean
 from dfad.explain.cells import Cells
 from dfad.explain.explanation import Explanation
 from dfad.explain.methods import METHODS
-from dfad.scorer import Scorer
+from dfad.scorer import GraphScorer, Scorer
 from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.reader import Reader
 from dfad.scoring.result import Result
@@ -49,8 +49,10 @@ def explain(
 
     Raises:
         AudioError: for sound that cannot be used.
-        ConfigError: for a method that there is not, or a moment that the clip does not have.
+        ConfigError: for a method that there is not, a moment that the clip does not have, or an exported graph.
     """
+    if isinstance(scorer, GraphScorer):
+        raise ConfigError("an exported graph has no gradients to explain by; give the run folder or its checkpoint")
     for name in methods:
         if name not in METHODS:
             raise ConfigError(f"no method {name!r}; {did_you_mean(name, METHODS)}")

@@ -34,7 +34,8 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 _REFUSALS[429]["headers"] = {"Retry-After": {"description": "seconds", "schema": {"type": "integer"}}}
 _SENT: dict[str, Any] = {"openapi_extra": {"requestBody": _BODY}, "responses": _REFUSALS}
-_WRONG_TIME = {422: {"model": Problem, "description": "`at_s` is no number, or no moment of the clip."}}
+_NO_EXPLANATION = "`at_s` is no number, or no moment of the clip; or the detector is an exported graph."
+_UNEXPLAINED = {422: {"model": Problem, "description": _NO_EXPLANATION}}
 
 
 def create_app(service: Service, names: Iterable[str] = ()) -> ASGIApp:
@@ -60,7 +61,7 @@ def create_app(service: Service, names: Iterable[str] = ()) -> ASGIApp:
         "/explain",
         response_model=ExplanationModel,
         summary="What of it speaks for spoof?",
-        **_SENT | {"responses": _REFUSALS | _WRONG_TIME},
+        **_SENT | {"responses": _REFUSALS | _UNEXPLAINED},
     )
     async def explain(
         request: Request,
