@@ -12,15 +12,13 @@ clip has: silence would not do, as many detectors scale what they hear to one le
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torchaudio.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
 from dfad.explain.axes import Floats, band_edges, bin_edges, frame_edges, hop_of
 from dfad.frontends import FrontendKnobs, LFCCKnobs, MFCCKnobs
+from dfad.networks.modes import evaluating
 from dfad.scorer import Scorer
 
 _WINDOW_S, _HOP_S = 0.032, 0.008  # of a waveform's cells
@@ -81,7 +79,7 @@ class Cells:
 
     def heard(self, features: Tensor) -> Tensor:
         """The same of features. Shape: (batch, …) -> (batch,)."""
-        with _evaluating(self.network), torch.autocast(features.device.type, enabled=False):
+        with evaluating(self.network), torch.autocast(features.device.type, enabled=False):
             return -self.network(features).float()
 
     def told(self, cells: Tensor) -> Tensor:
@@ -138,16 +136,3 @@ class _Bins:
     def put_back(self, cells: Tensor) -> Tensor:
         found = torch.view_as_complex(cells.contiguous())
         return self.baseline + torch.istft(found, self.size, self.hop, window=self.window, length=self.samples)
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Put every part in eval mode for a while; parts may have been in different ones."""
-    training = [part for part in network.modules() if part.training]
-    try:
-        for part in training:
-            part.training = False
-        yield
-    finally:
-        for part in training:
-            part.training = True

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from dfad.frontends import Frontend
+from dfad.networks.modes import evaluating
 from dfad.scorer import Scorer
 
 Through = Callable[[Tensor], Tensor]  # differentiable effects between an adversary's waveform and the detector
@@ -49,7 +49,7 @@ class Victim:
         Shape:
             (batch, samples) float32 -> (batch,) float32, higher = more bona fide
         """
-        with _evaluating(self.network), torch.autocast(wave.device.type, enabled=False):
+        with evaluating(self.network), torch.autocast(wave.device.type, enabled=False):
             return self.network(self.frontend(wave)).float()
 
     def query(self, wave: Tensor) -> Tensor:
@@ -81,16 +81,3 @@ class Victim:
         if gradient is None:
             gradient = torch.zeros_like(leaf)
         return score.detach(), gradient.nan_to_num(0.0, 0.0, 0.0)
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Put every part in eval mode for a while; parts may have been in different ones, as frozen blocks are."""
-    training = [part for part in network.modules() if part.training]
-    try:
-        for part in training:
-            part.training = False
-        yield
-    finally:
-        for part in training:
-            part.training = True
