@@ -18,11 +18,12 @@ from dfad.checkpoint import FORMAT as FORMAT
 from dfad.checkpoint import Checkpoint as Checkpoint
 from dfad.checkpoint import DetectorKnobs as DetectorKnobs
 from dfad.checkpoint import best_checkpoint as best_checkpoint
+from dfad.cores import cores
 from dfad.deployed import Deployed
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.graphs import Graph, GraphNetwork
 from dfad.scoring.aggregate import aggregation
-from dfad.scoring.ahead import ahead, cores
+from dfad.scoring.ahead import ahead
 from dfad.scoring.batches import Scored, scored
 from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.reader import Reader

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from dfad import decoders
-from dfad.audio import Limits, fit, load, probe, verify
+from dfad.audio import Limits, fit, load, probe, to_mono, verify
 from dfad.errors import AudioError
 
 RATE = 16000
@@ -484,3 +484,10 @@ def test_no_descriptor_is_left_open(write: Writer, m4a: Writer, tmp_path: Path) 
             complaint(path)
         before = before or len(list(Path("/proc/self/fd").iterdir()))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 7])
+def test_the_mean_of_the_channels_is_numpys_bit_for_bit(channels: int) -> None:
+    wave = np.random.default_rng(0).normal(size=(5000, channels)).astype(np.float32)
+    np.testing.assert_array_equal(to_mono(wave), wave.mean(axis=1, dtype=np.float32))
+    assert to_mono(wave.astype(np.float64)).dtype == np.float32

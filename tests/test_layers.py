@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing", "stored"},
+    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing", "stored", "cores"},
     {"labels", "decoders", "connection"},
     {"clips"},
     {"audio", "download", "packed"},

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dfad.corpora.listing import above, files_below, files_in, is_audio, look
+from dfad.audio import is_audio
+from dfad.corpora.listing import above, files_below, files_in, look
 from dfad.corpora.protocol import by_utterance, counted, differs, join, read_protocol, unnamed
 from dfad.corpora.rows import read_rows, read_texts
 from dfad.corpora.signs import recognised

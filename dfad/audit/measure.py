@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import soxr
 
-from dfad.audio import LIMITS, Limits, decode
+from dfad.audio import LIMITS, Limits, decode, to_mono
 from dfad.audit.features import FEATURES
 from dfad.audit.hearing import RATE, Hearing, Stored
 from dfad.clips import Manifest
@@ -93,7 +93,7 @@ def facts_of(path: Path, *, expected_s: float | None = None, limits: Limits = LI
     for info, wave in decode(path, expected_s=expected_s, limits=limits):
         see(wave)
         sha.update(np.ascontiguousarray(wave).data)
-        mono = wave.mean(axis=1, dtype=np.float32) if wave.shape[1] > 1 else wave[:, 0]
+        mono = to_mono(wave)
         if info.sample_rate != RATE:
             if resampler is None:
                 resampler = soxr.ResampleStream(info.sample_rate, RATE, 1, dtype="float32", quality="HQ")

@@ -6,12 +6,13 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from dfad.errors import ConfigError
-from dfad.scorer import Scorer, load_scorer
 from dfad.scoring.options import ScoringKnobs
+
+if TYPE_CHECKING:
+    from dfad.scorer import Scorer
 
 
 def chosen(run: Path | None, folder: Path = Path("runs")) -> Path:
@@ -44,6 +45,10 @@ def detector(run: Path, device: str | None, prior: float | None = None) -> Score
     Raises:
         ConfigError: for a device that there is not.
     """
+    import torch  # here, as it takes seconds, and --help needs none of it
+
+    from dfad.scorer import load_scorer
+
     try:
         gpu = torch.cuda.is_available() and run.suffix != ".onnx"  # graphs are run on the CPU
         scorer = load_scorer(run, device=device or ("cuda" if gpu else "cpu"))

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from dfad.audio import SUFFIXES
-from dfad.corpora.listing import is_audio
+from dfad.audio import SUFFIXES, is_audio
 
 Found = tuple[Path, str]  # a file and "", or what gives none and why
 

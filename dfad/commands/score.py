@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,10 @@ from dfad.commands.score_show import Counts, Lines, Sink, csv_lines, json_lines,
 from dfad.commands.tables import note
 from dfad.errors import ConfigError
 from dfad.metrics.bootstrap import untold
-from dfad.scorer import Scorer
 from dfad.scoring.options import ScoringKnobs
+
+if TYPE_CHECKING:
+    from dfad.scorer import Scorer
 
 STOPPED = "with --out the same command goes on where it was"
 

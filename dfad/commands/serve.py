@@ -16,14 +16,13 @@ from dfad.commands.console import CONSOLE
 from dfad.commands.guard import guarded
 from dfad.commands.score_rows import row_of
 from dfad.commands.tables import note
-from dfad.corpora.demo import NOTE
 from dfad.errors import ConfigError
-from dfad.scorer import Scorer
 from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.result import Result
 from dfad.serve.limits import Limits
 
 if TYPE_CHECKING:
+    from dfad.scorer import Scorer
     from dfad.serve.models import AboutModel
 
 STOPPED = "this server; nothing that was sent is kept"
@@ -154,6 +153,8 @@ def caveats(run: Path, scorer: Scorer) -> list[str]:
 
 def _demo(run: Path) -> bool:
     """Whether a run was trained on the demo corpus."""
+    from dfad.corpora.demo import NOTE  # here, as torch comes with it
+
     return NOTE in _results(run).get("notes", [])
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from dfad.audio import Limits, verify
 from dfad.clips import Manifest
+from dfad.cores import cores
 from dfad.corpora.base import Progress
 from dfad.errors import AudioError
 
@@ -82,7 +83,7 @@ def in_threads(
     So many rows are done, and their results kept, before the next are begun.
     """
     done = 0
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(rows), at_once):
             for result in pool.map(work, [int(row) for row in rows[start : start + at_once]]):
                 yield result

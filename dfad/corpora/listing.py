@@ -6,14 +6,8 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from dfad.audio import SUFFIXES
+from dfad.audio import is_audio
 from dfad.errors import DataError
-
-
-def is_audio(name: str) -> bool:
-    """Whether a file is audio by its name; hidden ones, as macOS leaves them, are not."""
-    stem, _, suffix = name.rpartition(".")
-    return bool(stem) and f".{suffix.lower()}" in SUFFIXES and not name.startswith(".")
 
 
 def files_below(folder: Path, wanted: Callable[[str], bool] = is_audio) -> list[str]:

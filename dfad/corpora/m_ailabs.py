@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from dfad.corpora.listing import files_in, is_audio
+from dfad.audio import is_audio
+from dfad.corpora.listing import files_in
 from dfad.corpora.protocol import first
 from dfad.corpora.rows import read_texts
 

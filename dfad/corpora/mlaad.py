@@ -15,10 +15,11 @@ from typing import Annotated, ClassVar, Literal
 import pandas as pd
 from pydantic import Field
 
+from dfad.audio import is_audio
 from dfad.clips import Manifest
 from dfad.corpora import m_ailabs
 from dfad.corpora.base import Progress
-from dfad.corpora.listing import above, files_in, is_audio, look
+from dfad.corpora.listing import above, files_in, look
 from dfad.corpora.protocol import join, say_twice, unnamed
 from dfad.corpora.published import PublishedKnobs
 from dfad.corpora.rows import read_rows

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import json as arrow_json
 
-from dfad.audio import Limits, verify
+from dfad.audio import Limits, to_mono, verify
 from dfad.clips import Manifest
 from dfad.corpora.base import Progress
 from dfad.corpora.check import in_threads
@@ -89,7 +89,7 @@ class Sound:
 
     def __call__(self, wave: np.ndarray) -> None:
         """Take the next piece. Shape: (frames, channels) float32."""
-        mono = wave.mean(axis=1, dtype=np.float32) if wave.shape[1] > 1 else wave[:, 0]
+        mono = to_mono(wave)
         steps = np.rint(np.clip(mono * np.float32(32768.0), -(2**30), 2**30)).astype("<i4")
         self.silent = self.silent and not steps.any()
         self.hash.update(steps)  # type: ignore[arg-type]

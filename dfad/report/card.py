@@ -107,7 +107,8 @@ def _evaluations(run: Path) -> list[Path]:
 
 
 def _other(folder: Path) -> dict[str, Any]:
-    results, values = stored(folder, "metrics.json"), stored(folder, "metrics.json")["values"]
+    results = stored(folder, "metrics.json")
+    values = results["values"]
     return {
         "name": folder.name,
         "clips": sum(values.get(f"test/n_{name}", 0) for name in ("bona_fide", "spoof")),

@@ -9,7 +9,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from dfad.audio import LIMITS, decode, fit, load, probe
+from dfad.audio import LIMITS, decode, fit, load, probe, to_mono
 from dfad.errors import AudioError
 from dfad.frontends import FrontendKnobs
 from dfad.scoring.options import ScoringKnobs
@@ -72,7 +72,7 @@ class Reader:
             if self.seconds > self.options.limits.max_duration_s:  # headers of some formats only guess
                 raise AudioError(f"{self._name}longer than {self.options.max_hours:g} hours, and than its header says")
             self.listener.stored(wave)
-            mono = _mono(wave)
+            mono = to_mono(wave)
             if rate != self.rate:
                 resampler = resampler or soxr.ResampleStream(rate, self.rate, 1, dtype="float32", quality="HQ")
                 mono = resampler.resample_chunk(mono)
@@ -90,7 +90,7 @@ class Reader:
         if isinstance(self.source, np.ndarray):
             rate, frames = _checked(self.source, self.array_rate)
             self.seconds = len(frames) / rate
-            mono = _mono(frames[: round((self.crop_s + _MARGIN_S) * rate)])
+            mono = to_mono(frames[: round((self.crop_s + _MARGIN_S) * rate)])
             _require_finite(mono)
             wave = mono if rate == self.rate else soxr.resample(mono, rate, self.rate, quality="HQ")
         else:
@@ -114,14 +114,6 @@ class Reader:
             return
         for info, wave in decode(self.source, limits=self.options.limits):
             yield info.sample_rate, wave
-
-
-def _mono(wave: Array) -> Wave:
-    """The mean of the channels, channel by channel: NumPy's own along so short an axis takes ten times as long."""
-    total = wave[:, 0].astype(np.float32)
-    for channel in range(1, wave.shape[1]):
-        total += wave[:, channel]
-    return total if wave.shape[1] == 1 else total / np.float32(wave.shape[1])
 
 
 def _require_finite(wave: Array) -> None:

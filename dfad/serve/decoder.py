@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from dfad.audio import LIMITS, decode
+from dfad.audio import LIMITS, decode, to_mono
 from dfad.errors import AudioError
 from dfad.scoring.sound import Listener
 
@@ -135,7 +135,7 @@ def decoded(path: Path, out: int, order: Order) -> dict[str, Any]:
             length = max(info.duration_s, seconds)
             raise _TooLongError(f"{length:.0f} s long, at most {order.max_seconds:g} s are allowed")
         listener.stored(wave)
-        mono = _mono(wave)
+        mono = to_mono(wave)
         if info.sample_rate != order.rate:  # in the same blocks as everywhere, so that scores are the same
             resampler = resampler or soxr.ResampleStream(info.sample_rate, order.rate, 1, dtype="float32", quality="HQ")
             mono = resampler.resample_chunk(mono)
@@ -153,14 +153,6 @@ def out_bytes(order: Order) -> int:
 
 class _TooLongError(Exception):
     """More sound than is allowed."""
-
-
-def _mono(wave: np.ndarray) -> np.ndarray:
-    """The mean of the channels, by the very sums of `dfad.scoring.reader`, which cannot be imported without torch."""
-    total = wave[:, 0].copy()
-    for channel in range(1, wave.shape[1]):
-        total += wave[:, channel]
-    return total if wave.shape[1] == 1 else total / np.float32(wave.shape[1])
 
 
 def _write(out: int, wave: np.ndarray) -> int:

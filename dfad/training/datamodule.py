@@ -5,7 +5,6 @@ Where an effect needs files or a codec, all augmentation of waveforms comes in t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from dfad.audio import Limits, fit, load
 from dfad.augment import AugmentKnobs
 from dfad.clips import Manifest
+from dfad.cores import cores
 from dfad.corpora import CorpusKnobs
 from dfad.corpora.check import in_threads
 from dfad.draws import Draws
@@ -271,11 +271,6 @@ class ClipDataModule(pl.LightningDataModule):
             worker_init_fn=_one_thread,
             generator=torch.Generator(),  # its own: a loader must not draw from the network's random numbers
         )
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _one_thread(worker: int) -> None:

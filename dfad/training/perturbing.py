@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dfad.clips import Manifest
+from dfad.cores import cores
 from dfad.labels import Label
 from dfad.robustness.adversaries import ADVERSARIES, Adversary, Attack, Knowledge
 from dfad.robustness.budget import snr_db
@@ -22,7 +23,7 @@ from dfad.robustness.tables import SNR
 from dfad.robustness.targets import Targets
 from dfad.robustness.victim import Victim
 from dfad.scorer import load_scorer
-from dfad.training.datamodule import Batch, ClipDataset, cores
+from dfad.training.datamodule import Batch, ClipDataset
 from dfad.training.scoring import Scoring
 
 VOICES = 64  # clips of which each that is scored gets some as babble
