@@ -1,6 +1,8 @@
 """Which run a command takes where none is named."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +40,11 @@ def test_without_any_it_says_how_to_get_one(tmp_path):
     with pytest.raises(ConfigError, match="dfad train") as caught:
         chosen(None, tmp_path)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["score", "serve", "export"])
+def test_help_and_typos_do_not_wait_for_torch(command):
+    wanted = "{'torch', 'lightning', 'hydra', 'matplotlib'} & set(sys.modules)"
+    code = f"import sys, dfad.commands.{command}; print({wanted})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -6,13 +6,15 @@ import hashlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfad.errors import ConfigError
 from dfad.scoring.options import ScoringKnobs
 
 if TYPE_CHECKING:
     from dfad.scorer import Scorer
+
+DEMO = "Trained on the demo corpus of synthetic voices: what it says of a real recording proves nothing."
 
 
 def chosen(run: Path | None, folder: Path = Path("runs")) -> Path:
@@ -65,3 +67,19 @@ def scored_by(run: Path, scorer: Scorer, options: ScoringKnobs, windows: bool) -
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     how = [weights, scorer.deployed.plain(), options.plain(), windows]
     return f"{run.resolve().name}/{hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def of_demo(run: Path) -> bool:
+    """Whether a run was trained on the demo corpus."""
+    from dfad.corpora.demo import NOTE  # here, as torch comes with it
+
+    return NOTE in results_of(run).get("notes", [])
+
+
+def results_of(run: Path) -> dict[str, Any]:
+    """The results of a finished run; empty if there are none."""
+    try:
+        results = json.loads((run / "metrics.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return results if isinstance(results, dict) else {}

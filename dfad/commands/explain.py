@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dfad.commands.chosen import chosen, detector
+from dfad.commands.chosen import DEMO, chosen, detector, of_demo
 from dfad.commands.console import CONSOLE
 from dfad.commands.guard import guarded, writing
 from dfad.commands.score_rows import shown
@@ -65,7 +65,7 @@ def command(
     if not as_json:
         CONSOLE.print(f"{name}: {verdict(found)}", markup=False, soft_wrap=True)
         CONSOLE.print(f"explained: {span(found)}, {found.crop.verdict}, score {found.crop.score:.3g}", markup=False)
-    for text in (*found.result.warnings, *found.notes):
+    for text in (*([DEMO] if of_demo(run) else []), *found.result.warnings, *found.notes):
         note(text)
     if out or not as_json:
         picture, page = page_of(found, name, run.name)

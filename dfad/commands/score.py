@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dfad.commands.chosen import chosen, detector, scored_by
+from dfad.commands.chosen import DEMO, chosen, detector, of_demo, scored_by
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded
 from dfad.commands.listed import Found, listed
@@ -93,6 +93,8 @@ def command(
         note(_header(run, scorer, options))
     else:
         CONSOLE.print(_header(run, scorer, options), markup=False)
+    if of_demo(run):
+        note(DEMO)
     if scorer.deployed.familiar is None:
         note("this run does not tell what its training clips sounded like, so clips unlike them are not warned of")
     with _sink(found, by, out, to_parquet, as_json=as_json, as_csv=as_csv) as sink:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dfad.commands.chosen import chosen, detector, scored_by
+from dfad.commands.chosen import DEMO, chosen, detector, of_demo, results_of, scored_by
 from dfad.commands.console import CONSOLE
 from dfad.commands.guard import guarded
 from dfad.commands.score_rows import row_of
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from dfad.serve.models import AboutModel
 
 STOPPED = "this server; nothing that was sent is kept"
-DEMO = "Trained on the demo corpus of synthetic voices: what it says of a real recording proves nothing."
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -115,7 +113,7 @@ def _about(run: Path, scorer: Scorer, limits: Limits) -> AboutModel:
     frontend, usual = scorer.knobs.frontend, scorer.judge(0.0)
     return AboutModel(
         run=run.resolve().name,
-        demo=_demo(run),
+        demo=of_demo(run),
         caveats=caveats(run, scorer),
         sample_rate=frontend.sample_rate,
         window_s=frontend.crop_s,
@@ -132,8 +130,8 @@ def _about(run: Path, scorer: Scorer, limits: Limits) -> AboutModel:
 
 def caveats(run: Path, scorer: Scorer) -> list[str]:
     """What a person should know of a detector before believing any of its verdicts."""
-    found, results = [], _results(run)
-    if _demo(run):
+    found, results = [], results_of(run)
+    if of_demo(run):
         found.append(DEMO)
     if scorer.deployed.threshold is None:
         found.append("Its threshold was not chosen on validation clips: verdicts are as training left them.")
@@ -149,19 +147,3 @@ def caveats(run: Path, scorer: Scorer) -> list[str]:
             "the synthetic ones for real. On other voices, languages, channels or generators it may err far more often."
         )
     return found
-
-
-def _demo(run: Path) -> bool:
-    """Whether a run was trained on the demo corpus."""
-    from dfad.corpora.demo import NOTE  # here, as torch comes with it
-
-    return NOTE in _results(run).get("notes", [])
-
-
-def _results(run: Path) -> dict[str, Any]:
-    """The results of a finished run; empty if there are none."""
-    try:
-        results = json.loads((run / "metrics.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return results if isinstance(results, dict) else {}
