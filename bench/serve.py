@@ -105,9 +105,9 @@ def _made(home: Path) -> str:
     """A checkpoint of the usual CNN, untrained: what it says does not matter, how long it takes does."""
     import torch
 
+    from dfad.checkpoint import DetectorKnobs
     from dfad.frontends import LogMelKnobs
     from dfad.networks.cnn import CNNKnobs
-    from dfad.scorer import DetectorKnobs
 
     torch.manual_seed(0)
     knobs = DetectorKnobs(frontend=LogMelKnobs(), model=CNNKnobs())

@@ -14,10 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dfad import portable
-from dfad.checkpoint import FORMAT as FORMAT
-from dfad.checkpoint import Checkpoint as Checkpoint
-from dfad.checkpoint import DetectorKnobs as DetectorKnobs
-from dfad.checkpoint import best_checkpoint as best_checkpoint
+from dfad.checkpoint import Checkpoint, DetectorKnobs, best_checkpoint
 from dfad.cores import cores
 from dfad.deployed import Deployed
 from dfad.errors import AudioError, ConfigError, RunError

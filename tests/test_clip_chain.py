@@ -16,6 +16,7 @@ import yaml
 from torch import Tensor
 
 from dfad.augment import AugmentKnobs
+from dfad.checkpoint import DetectorKnobs
 from dfad.clips import Manifest
 from dfad.corpora.table import ManifestKnobs
 from dfad.effects import codecs
@@ -23,7 +24,6 @@ from dfad.errors import ConfigError, DataError
 from dfad.frontends import FRONTENDS
 from dfad.labels import Label
 from dfad.networks.cnn import CNNKnobs
-from dfad.scorer import DetectorKnobs
 from dfad.training import clip_chain
 from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.datamodule import ClipDataModule

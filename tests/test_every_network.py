@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.frontends import FrontendKnobs, LogMelKnobs, RawKnobs
 from dfad.losses import LOSSES
 from dfad.networks import NETWORKS, NetworkKnobs
@@ -16,7 +17,7 @@ from dfad.networks.heads import Head
 from dfad.robustness.budget import BUDGETS, on_grid
 from dfad.robustness.gradient import fgsm
 from dfad.robustness.victim import Victim
-from dfad.scorer import Checkpoint, DetectorKnobs, load_scorer
+from dfad.scorer import load_scorer
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train

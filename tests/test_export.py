@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from dfad.audio import fit, load
 from dfad.calibrate import Calibrator, Isotonic, Logistic, Temperature
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.deployed import Deployed, Raw
 from dfad.errors import ConfigError, RunError
 from dfad.explain import explain
@@ -35,7 +36,7 @@ from dfad.graphs import Graph
 from dfad.networks import NETWORKS
 from dfad.networks.base import NetworkKnobs
 from dfad.networks.fusion import FusionKnobs, Member
-from dfad.scorer import Checkpoint, DetectorKnobs, Scorer, load_scorer
+from dfad.scorer import Scorer, load_scorer
 from tests.conftest import ROOT, Called, environment
 from tests.test_every_network import SMALL, hearing, knobs
 

@@ -14,12 +14,12 @@ from scipy.optimize import minimize
 
 import dfad
 from dfad.calibrate import Isotonic, Logistic, Temperature
+from dfad.checkpoint import Checkpoint
 from dfad.deployed import Deployed
 from dfad.effects.resampling import to_rate
 from dfad.errors import ConfigError, MetricError
 from dfad.fusing import logistic, mean_of
 from dfad.networks.fusion import Fusion
-from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train

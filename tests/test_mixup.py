@@ -11,13 +11,13 @@ import torch
 
 from dfad.augment import AugmentKnobs, Mixup
 from dfad.augment.mixup import order, partners
+from dfad.checkpoint import DetectorKnobs
 from dfad.clips import Manifest
 from dfad.corpora.table import ManifestKnobs
 from dfad.draws import Draws
 from dfad.frontends import LogMelKnobs
 from dfad.losses import LOSSES
 from dfad.networks.cnn import CNNKnobs
-from dfad.scorer import DetectorKnobs
 from dfad.training.datamodule import Batch, ClipDataModule
 from dfad.training.detectors import Detector
 from dfad.training.fit import train

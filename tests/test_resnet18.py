@@ -10,10 +10,10 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from dfad.checkpoint import DetectorKnobs
 from dfad.errors import ConfigError, RunError
 from dfad.frontends import LogMelKnobs, RawKnobs
 from dfad.networks.resnet18 import ResNet, ResNet18Knobs
-from dfad.scorer import DetectorKnobs
 from dfad.training.config import TrainerKnobs
 from dfad.training.detectors import DETECTORS, ResNet18Detector
 

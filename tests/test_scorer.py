@@ -17,11 +17,12 @@ import soundfile
 import torch
 
 import dfad
+from dfad.checkpoint import FORMAT, Checkpoint, DetectorKnobs
 from dfad.deployed import Deployed
 from dfad.errors import AudioError, RunError
 from dfad.frontends import LogMelKnobs
 from dfad.networks.cnn import CNNKnobs
-from dfad.scorer import FORMAT, Checkpoint, DetectorKnobs, Scorer
+from dfad.scorer import Scorer
 
 KNOBS = DetectorKnobs(frontend=LogMelKnobs(crop_s=0.5), model=CNNKnobs(channels=(4, 8)), attacks=("A01",))
 RATE = 16000

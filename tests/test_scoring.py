@@ -17,10 +17,11 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 
 import dfad
+from dfad.checkpoint import Checkpoint
 from dfad.deployed import Deployed
 from dfad.errors import AudioError, ConfigError
 from dfad.frontends import CQTKnobs, LogMelKnobs
-from dfad.scorer import Checkpoint, Scorer
+from dfad.scorer import Scorer
 from dfad.scoring.aggregate import aggregation
 from dfad.scoring.ahead import ahead
 from dfad.scoring.familiar import BANDS, SHARE, Familiar, features

@@ -14,8 +14,9 @@ import torch
 from starlette.types import Message
 
 from dfad.audio import load
+from dfad.checkpoint import Checkpoint
 from dfad.errors import AudioError
-from dfad.scorer import Checkpoint, Scorer
+from dfad.scorer import Scorer
 from dfad.scoring.options import ScoringKnobs
 from dfad.serve.batcher import Batcher
 from dfad.serve.decoder import Order

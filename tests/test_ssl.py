@@ -14,13 +14,14 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.frontends import RawKnobs
 from dfad.networks.back_ends import BACK_ENDS, AttentivePool, LayerSum
 from dfad.networks.ssl import SSL, SSLKnobs
 from dfad.robustness.budget import BUDGETS, on_grid
 from dfad.robustness.gradient import fgsm
 from dfad.robustness.victim import Victim
-from dfad.scorer import Checkpoint, DetectorKnobs, load_scorer
+from dfad.scorer import load_scorer
 from dfad.training.config import TrainConfig
 from dfad.training.detectors import DETECTORS, SSLDetector
 from dfad.training.fit import train

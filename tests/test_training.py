@@ -13,13 +13,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from dfad.augment import AugmentKnobs, Noise, SpecAugment
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.clips import Manifest
 from dfad.corpora.table import ManifestKnobs
 from dfad.errors import DfadError
 from dfad.frontends import LogMelKnobs, RawKnobs
 from dfad.metrics import summary
 from dfad.networks.cnn import CNNKnobs
-from dfad.scorer import Checkpoint, DetectorKnobs, Scorer, load_scorer
+from dfad.scorer import Scorer, load_scorer
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.datamodule import ClipDataModule

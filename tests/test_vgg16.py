@@ -19,6 +19,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.clips import Manifest
 from dfad.corpora.table import ManifestKnobs
 from dfad.errors import ConfigError, DataError, DfadError, RunError
@@ -26,7 +27,6 @@ from dfad.frontends import LFCCKnobs, LogMelKnobs, RawKnobs
 from dfad.networks import pretrained
 from dfad.networks.cnn import CNNKnobs
 from dfad.networks.vgg16 import VGG, VGG16Knobs
-from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import DeviceKnobs, TrainerKnobs
 from dfad.training.datamodule import ClipDataModule
 from dfad.training.detectors import DETECTORS, Detector, VGG16Detector

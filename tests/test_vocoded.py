@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from dfad.audio import LIMITS, fit, load
 from dfad.augment import AugmentKnobs, Vocoded
+from dfad.checkpoint import Checkpoint
 from dfad.clips import Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.draws import Draws
@@ -29,7 +30,6 @@ from dfad.frontends import FRONTENDS
 from dfad.labels import Label
 from dfad.networks import NETWORKS
 from dfad.roots import Roots
-from dfad.scorer import Checkpoint
 from dfad.training.clip_copies import clip_copies
 from dfad.training.config import TrainConfig
 from dfad.training.datamodule import ClipDataset

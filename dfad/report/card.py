@@ -9,11 +9,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dfad.checkpoint import DetectorKnobs
 from dfad.export.about import stored
 from dfad.networks.counting import parameters
 from dfad.report.robust_tables import number
 from dfad.report.tables import METRICS, RULES, shown, shown_interval
-from dfad.scorer import DetectorKnobs
 
 FILE = "model_card.md"
 SHOWN = ("eer", "eer/seen", "eer/unseen", "auroc", "min_dcf", "act_dcf_calibrated", "cllr", "cllr_calibrated",

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dfad.checkpoint import Checkpoint
 from dfad.clips import Manifest
 from dfad.deployed import Deployed
 from dfad.evaluation import EvaluationKnobs, deploy
 from dfad.labels import Label
-from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.runs import Run
 from dfad.training.task import Task, chosen_clips

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.download import Progress
 from dfad.errors import DfadError
 from dfad.losses import CrossEntropyKnobs, LossKnobs
 from dfad.networks.ssl import SSL, SSLKnobs
 from dfad.networks.staged import Staged, StagedKnobs
-from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.config import TrainerKnobs
 from dfad.training.datamodule import Batch
 from dfad.training.metrics_mixin import MetricsMixin

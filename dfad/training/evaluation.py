@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from dfad.checkpoint import Checkpoint, best_checkpoint
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.corpora.check import fingerprint
@@ -18,7 +19,6 @@ from dfad.evaluation import EvaluationKnobs, deploy, evaluate, mixed, require_ca
 from dfad.frontends import FrontendKnobs
 from dfad.labels import SPLITS
 from dfad.roots import Root
-from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import EvalConfig, TrainConfig
 from dfad.training.deployment import Chosen, chosen_by_corpus, chosen_by_run, validates

@@ -12,13 +12,13 @@ from lightning.pytorch.callbacks import Callback
 from rich.markup import escape
 
 from dfad.augment import Vocoded
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.clips import Manifest
 from dfad.corpora import MixKnobs
 from dfad.corpora.check import fingerprint
 from dfad.errors import RunError
 from dfad.evaluation import attack_names
 from dfad.labels import SPLITS
-from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.scores import ScoreTable
 from dfad.scoring.familiar import Familiar
 from dfad.training.config import TrainConfig

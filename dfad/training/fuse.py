@@ -13,12 +13,12 @@ import numpy as np
 from torch import Tensor
 
 from dfad.augment import AugmentKnobs
+from dfad.checkpoint import Checkpoint, DetectorKnobs, best_checkpoint
 from dfad.deployed import Deployed
 from dfad.errors import ConfigError, MetricError, RunError
 from dfad.fusing import Line, logistic, mean_of
 from dfad.losses import CrossEntropyKnobs
 from dfad.networks.fusion import FusionKnobs, Member
-from dfad.scorer import Checkpoint, DetectorKnobs, best_checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.judging import SPLITS, stored_tables

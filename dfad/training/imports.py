@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dfad.checkpoint import Checkpoint, DetectorKnobs
 from dfad.errors import ConfigError, RunError
 from dfad.frontends import RawKnobs
 from dfad.networks.aasist import AASISTKnobs
 from dfad.networks.pretrained import read_weights, sha256
 from dfad.networks.published import PUBLISHED, RATE, SAMPLES, options_of, translated
-from dfad.scorer import Checkpoint, DetectorKnobs
 from dfad.training.runs import IMPORTED, Run, environment
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from dfad.scorer import DetectorKnobs
+from dfad.checkpoint import DetectorKnobs
 from dfad.scores import ScoreTable
 from dfad.training.config import TrainConfig
 from dfad.training.judging import judge, write_tables

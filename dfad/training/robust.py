@@ -13,6 +13,7 @@ import numpy as np
 from rich.markup import escape
 
 from dfad.augment import AugmentKnobs
+from dfad.checkpoint import Checkpoint, best_checkpoint
 from dfad.clips import Manifest
 from dfad.deployed import Deployed
 from dfad.errors import ConfigError
@@ -24,7 +25,6 @@ from dfad.robustness.options import RobustnessKnobs
 from dfad.robustness.results import FAMILIES, results_of
 from dfad.robustness.tables import FOLDER, Tables
 from dfad.robustness.trained_by import seen_in
-from dfad.scorer import Checkpoint, best_checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.perturbing import lacking
 from dfad.training.runs import Run

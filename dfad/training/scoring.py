@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 from rich.markup import escape
 
+from dfad.checkpoint import Checkpoint
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.corpora.check import broken
 from dfad.errors import DataError
 from dfad.labels import CLASS_NAMES, SPLITS
 from dfad.roots import plain
-from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs
 from dfad.training.datamodule import ClipDataModule

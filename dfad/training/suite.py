@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from dfad.checkpoint import Checkpoint
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs
 from dfad.labels import Label
@@ -19,7 +20,7 @@ from dfad.robustness.checks import masking_checks
 from dfad.robustness.conditions import Condition, counted
 from dfad.robustness.options import RobustnessKnobs
 from dfad.robustness.victim import Victim
-from dfad.scorer import Checkpoint, Scorer, load_scorer
+from dfad.scorer import Scorer, load_scorer
 from dfad.scores import ScoreTable
 from dfad.training.datamodule import Batch, ClipDataset
 from dfad.training.perturbing import Attacking, Laundering, Perturb, crops, lowest, targets_of

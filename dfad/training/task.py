@@ -9,12 +9,12 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from dfad.checkpoint import Checkpoint
 from dfad.clips import Manifest
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.knobs import Knobs, Named
 from dfad.robustness.conditions import Condition
 from dfad.robustness.options import RobustnessKnobs
-from dfad.scorer import Checkpoint
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs, EvalConfig
 from dfad.training.ranks import Rank
