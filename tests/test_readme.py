@@ -1,4 +1,4 @@
-"""What README shows is true: its commands parse and compose, its example network trains, its sections are there."""
+"""What README and docs show is true: commands parse and compose, the example network builds, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from dfad.networks import NetworkKnobs
 from dfad.networks.heads import Head, make_head
 from tests.conftest import ROOT
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.S | re.M)
-LINES = [
+PAGES = {path: path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+BLOCKS = [block for text in PAGES.values() for block in re.findall(r"^```(\w*)\n(.*?)^```", text, re.S | re.M)]
+LINES = dict.fromkeys(
     line.split("  #")[0].split(" # ")[0].strip() for kind, block in BLOCKS if not kind for line in block.splitlines()
-]
+)
 SCRIPTS = [line for line in LINES if re.match(r"(python (train|eval)\.py|dfad) ", line)]
 
 
 def test_the_commands_are_found() -> None:
-    assert len(SCRIPTS) >= 8
+    assert len(SCRIPTS) >= 60
 
 
 @pytest.mark.parametrize("line", SCRIPTS)
@@ -48,13 +48,16 @@ def test_a_command_composes(line: str) -> None:
 
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in re.findall(r"`?make (\w+)`?", README):
+    for target in re.findall(r"`?make (\w+)`?", PAGES[ROOT / "README.md"]):
         assert f"\n{target}:" in makefile, target
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, section in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", PAGES[page]):
+        assert (page.parent / target).exists(), target
+        heads = re.findall(r"^#+ (.*)", PAGES[page.parent.joinpath(target).resolve()], re.M) if section else []
+        assert not section or section in [head.lower().replace(" ", "-") for head in heads], section
 
 
 def test_the_example_network_builds() -> None:
@@ -65,7 +68,7 @@ def test_the_example_network_builds() -> None:
 
     names = {"Literal": Literal, "Field": Field, "nn": nn, "FrontendKnobs": FrontendKnobs, "NetworkKnobs": NetworkKnobs}
     names |= {"Head": Head, "make_head": make_head}
-    exec(compile(code, "README.md", "exec", dont_inherit=True), names)
+    exec(compile(code, "networks.md", "exec", dont_inherit=True), names)
     frontend = LogMelKnobs()
     network = names["TinyKnobs"].read({"name": "tiny", "width": 4}).build(frontend)  # type: ignore[attr-defined]
     assert network(torch.zeros(3, 1, 80, 50)).shape == (3,)
