@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -136,7 +137,9 @@ class Study:
                 return Progress(finished, running)
             slot = max(slots, default=-1) + 1
             self.optuna.sampler = sampler(self.knobs.sampler, self.seed, slot)
-            trial = self.optuna.ask(self.distributions)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # signs of life are ours to give, as Optuna reminds us
+                trial = self.optuna.ask(self.distributions)
             with self.store.hold(trial._trial_id):
                 slot = trial.user_attrs.get(_SLOT, slot)
                 trial.set_user_attr(_SLOT, slot)
