@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from dfad.commands.door import CONF, as_addition, composed, plain_values
+from dfad.commands.door import CONF, composed, plain_values
 from dfad.training.config import TrainConfig
 
 _PLAIN = re.compile(r"[A-Za-z_./~][\w./:~@+-]*|-?\d+(\.\d+)?([eE][-+]?\d+)?")
@@ -26,12 +26,6 @@ def train_words(config: TrainConfig) -> list[str]:
     chosen = [word for word in chosen if word.split("=")[1] != _values(usual)[word.split("=")[0]]["name"]]
     found = plain_values(composed("train", chosen))
     return [*chosen, *(f"{key}={_typed(value)}" for key, value in _differing("", found, wanted))]
-
-
-def composes(config: TrainConfig, words: list[str]) -> bool:
-    """Whether the words compose the configuration."""
-    read = TrainConfig.read(plain_values(composed("train", [as_addition(word) for word in words])))
-    return read.identity() == config.identity()
 
 
 def _values(config: TrainConfig) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dfad.commands.guard import attempt, guarded
 from dfad.commands.jobs import Sweep
-from dfad.commands.launchers import be_found, launcher_words
+from dfad.commands.launchers import launcher_words
 from dfad.errors import ConfigError, did_you_mean
 
 _PACKAGE = Path(__file__).parents[1]
@@ -50,7 +50,6 @@ def enter(job: Callable[[DictConfig], None], config_name: str) -> NoReturn:
     def work() -> None:
         flags = [word for word in words if word in _SWEEP]
         sys.argv[1:] = [*flags, *launcher_words(words), *words[len(flags) :]]  # later words win
-        be_found()
         _our_errors(hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job))
 
     code = guarded(work)

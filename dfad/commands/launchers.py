@@ -25,7 +25,7 @@ _KEY = "hydra/launcher="
 
 
 def launcher_words(words: Sequence[str]) -> list[str]:
-    """The options of the launcher that is asked for.
+    """The options of the launcher that is asked for, by whose processes this dfad can then be found.
 
     Raises:
         ConfigError: for one that is unknown or not installed.
@@ -36,18 +36,20 @@ def launcher_words(words: Sequence[str]) -> list[str]:
     package, options = LAUNCHERS[name]
     if not _installed(package):
         raise ConfigError(f"{_KEY}{name} needs a package: pip install 'dfad[launchers]'")
+    if options:
+        _be_found()
     return [f"hydra.launcher.{option}" for option in options]
-
-
-def be_found() -> None:
-    """See that processes which a launcher starts import this dfad, even if it is not installed."""
-    home = Path(__file__).parents[2]
-    if (home / "pyproject.toml").is_file():
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")]))
 
 
 def _name(words: Sequence[str]) -> str:
     return next((word.removeprefix(_KEY) for word in words if word.startswith(_KEY)), "basic")
+
+
+def _be_found() -> None:
+    """See that processes which a launcher starts import this dfad, even if it is not installed."""
+    home, before = Path(__file__).parents[2], os.environ.get("PYTHONPATH", "")
+    if (home / "pyproject.toml").is_file() and str(home) not in before.split(os.pathsep):
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), before]))
 
 
 def _installed(package: str) -> bool:

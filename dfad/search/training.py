@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dfad.errors import IN_RUN, DfadError, when_free
@@ -16,6 +17,7 @@ from dfad.search.process import STOP
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train
 from dfad.training.followed import EndedError, Followed
+from dfad.training.runs import ENDED
 from dfad.training.scoring import SILENT
 from dfad.training.trainer import MONITOR
 
@@ -59,7 +61,9 @@ def _train(worker: _Worker, config: Mapping[str, Any], study: str) -> None:
         run = when_free(lambda: train(TrainConfig.read(config), SILENT, [followed])).run
     except EndedError as ended:
         (note,) = (note for note in ended.__notes__ if note.startswith(IN_RUN))
-        worker.tell(run=note.removeprefix(IN_RUN), value=None)
+        folder = Path(note.removeprefix(IN_RUN))
+        (folder / "error.txt").replace(folder / ENDED)  # it did not fail
+        worker.tell(run=str(folder), value=None)
         return
     with (run.folder / "curves.csv").open() as file:
         rows = list(csv.DictReader(file))

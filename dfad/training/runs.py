@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from dfad.errors import IN_RUN, BusyError, DfadError, RunError, stop_behind
 from dfad.training.config import TrainConfig
 
+ENDED = "ended.txt"  # says who ended a training early
 IMPORTED = "imported.json"  # says where weights came from that were not trained here
 PACKAGES = (
     "dfad",
@@ -115,7 +116,8 @@ class Run:
         """
         with self.locked(), self._logged(log):
             try:
-                (self.folder / "error.txt").unlink(missing_ok=True)
+                for name in ("error.txt", ENDED):
+                    (self.folder / name).unlink(missing_ok=True)
                 with self._disk_errors():
                     yield
             except Exception as error:
