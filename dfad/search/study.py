@@ -103,13 +103,11 @@ class Study:
         self.knobs, self.store, self.first, self.seed = knobs, store, first, seed
         self.distributions = {key: distribution(part) for key, part in space.items()}
         with store.claiming():
-            self.optuna = optuna.create_study(
-                storage=store.storage,
-                study_name=knobs.study,
-                direction="minimize",
-                load_if_exists=True,
-                pruner=pruner(knobs, steps),
-            )
+            try:
+                self.optuna = optuna.load_study(study_name=knobs.study, storage=store.storage)
+            except KeyError:
+                self.optuna = optuna.create_study(study_name=knobs.study, storage=store.storage, direction="minimize")
+            self.optuna.pruner = pruner(knobs, steps)
             if differences := self._differences({**about, "space": {key: str(part) for key, part in space.items()}}):
                 raise ConfigError(
                     f"study={knobs.study} was begun otherwise: {'; '.join(differences)}\n"
