@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from dfad.errors import ConfigError, DfadError, RunError
-from dfad.report.search import Tried, ranked
+from dfad.report.tried import FINISHED, Tried, ranked
 from dfad.search.process import KilledError
 from dfad.search.space import Interval
 from dfad.search.study import Claim, Progress, Study
@@ -28,7 +28,7 @@ def start(folder: Path, storage: str, count: int, seconds: float = 0.2) -> subpr
 
 
 def finished(study: Study) -> list[Tried]:
-    return [trial for trial in study.tried() if trial.state in ("complete", "pruned")]
+    return [trial for trial in study.tried() if trial.state in FINISHED]
 
 
 def wait_for(study: Study, count: int) -> None:
@@ -53,7 +53,7 @@ def test_workers_that_are_killed_leave_nothing_lost_or_done_twice(storage: str, 
     said = [worker.communicate(timeout=120) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0], said
     trials = study.tried()
-    assert [trial.state for trial in trials if trial.state not in ("complete", "pruned")] == []
+    assert [trial.state for trial in trials if trial.state not in FINISHED] == []
     assert len(trials) == 12
     assert of_optuna(study, "RUNNING") == of_optuna(study, "WAITING") == 0
     assert of_optuna(study, "COMPLETE") + of_optuna(study, "PRUNED") == 12

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dfad.commands.guard import attempt, guarded
 from dfad.commands.jobs import Sweep
 from dfad.commands.launchers import launcher_words
-from dfad.errors import ConfigError, did_you_mean
+from dfad.errors import ConfigError, DfadError, did_you_mean
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # wheel, or source tree
@@ -33,6 +33,7 @@ _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
 _NAMES = re.compile(r"\[[\w.]+(, *[\w.]+)*\]")
 _ESCAPED = re.compile(r"\\([:,=()\[\]{} \\])")  # as Hydra writes a value for its own grammar; people wrote it without
 _SWEEP = ("-m", "--multirun")
+_LAUNCHERS = ("joblib", "submitit")
 
 
 def enter(job: Callable[[DictConfig], None], config_name: str) -> NoReturn:
@@ -105,6 +106,13 @@ def _our_errors(run: Callable[[], None]) -> None:
         raise ConfigError(f"cannot write to {error.filename}; choose another folder, runs=…") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error).replace("++", "").split("\nSee https")[0]) from error
+    except Exception as error:
+        if not type(error).__module__.startswith(_LAUNCHERS):
+            raise
+        said = str(error).split("\n")[0]
+        raise DfadError(
+            f"a process of the launcher ended before its job did: {said}\nthe same command does what is missing"
+        ) from error
 
 
 def plain_values(config: DictConfig) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from dfad.commands.again import train_words
 from dfad.commands.results import show_table
 from dfad.corpora.check import fingerprint
 from dfad.errors import DfadError
-from dfad.report import search as report
+from dfad.report.search import table, write
+from dfad.report.tried import FINISHED, METRIC, Tried, option_cell, ranked, value_cell
 from dfad.search.options import SweepKnobs
 from dfad.search.process import train_apart
 from dfad.search.space import Space
@@ -98,35 +99,35 @@ class Searcher:
             self.screen.say(f"waiting for {told.running} of other workers; if one dies, this one takes over")
             return
         trials = study.tried()
-        best = report.ranked(trials)[:1]
-        shown = "  ".join(f"{key}={report.option_cell(value)}" for key, value in told.claim.marks.items())
-        value = f" {report.METRIC} {told.about}" if told.state == "complete" else f" {told.about}".rstrip()
+        best = ranked(trials)[:1]
+        shown = "  ".join(f"{key}={option_cell(value)}" for key, value in told.claim.marks.items())
+        value = f" {METRIC} {told.about}" if told.state == "complete" else f" {told.about}".rstrip()
         line = f"[{_finished(trials)}/{self.knobs.n_trials}] trial {told.claim.trial.number} {told.state}{value}"
         end = f"  (best {best[0].value:.4f})" if best else ""
         self.screen.say(f"{escape(line)}{end}  {escape(shown)}")
 
     def _show(self, study: Study, folder: Path) -> None:
         trials = study.tried()
-        best = report.ranked(trials)
+        best = ranked(trials)
         if not best:
             raise DfadError("no trial is complete: every one was pruned; more trials, or pruner=none")
         top = best[0]
         config = self.configs(top.options)[0]
         command = shlex.join(["python", "train.py", *train_words(config)])
-        page = report.write(folder, self.knobs.study, trials, study.importances(), command)
+        page = write(folder, self.knobs.study, trials, study.importances(), command)
         kept = best[:_SHOWN]
         kept += [trial for trial in best[_SHOWN:] if trial.default]
-        header, rows = report.table(kept)
+        header, rows = table(kept)
         show_table(header, rows)
         say = self.screen.say
         if len(best) > len(kept):
             say(f"… and {len(best) - len(kept)} more in {escape(str(folder / 'trials.csv'))}")
-        say(f"best: trial {top.number}, {report.METRIC} {report.value_cell(top)}")
+        say(f"best: trial {top.number}, {METRIC} {value_cell(top)}")
         for run in top.runs:
             say(f"run {escape(run)}")
         say(f"again: {escape(command)}")
         say(f"report {escape(str(page))}")
 
 
-def _finished(trials: Sequence[report.Tried]) -> int:
-    return sum(trial.state in ("complete", "pruned") for trial in trials)
+def _finished(trials: Sequence[Tried]) -> int:
+    return sum(trial.state in FINISHED for trial in trials)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
@@ -53,9 +53,10 @@ def run(values: dict[str, Any]) -> None:
 
     knobs, typed, base = _read(values)
     space = parse_space({**typed, **_typed})
+    stands = _first(space, values)
     searcher = Searcher(knobs, space, base, _configs(knobs, space), screen())
     try:
-        searcher.search(_first(space, values) if knobs.default else None)
+        searcher.search(stands() if knobs.default else None)
     except optuna.exceptions.StorageInternalError as error:
         raise ConfigError(f"the storage does not answer: {str(error).splitlines()[0]}") from None
 
@@ -87,11 +88,11 @@ def _read(values: dict[str, Any]) -> tuple[SweepKnobs, dict[str, str], TrainConf
     return knobs, {str(key): str(value) for key, value in space.items()}, config
 
 
-def _first(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The trial of the configuration as it stands.
+def _first(space: Space, values: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+    """What gives the trial of the configuration as it stands, or an error for a value outside of the space.
 
     Raises:
-        ConfigError: for a key that it does not have, or a value outside of the space.
+        ConfigError: for a key that the configuration does not have.
     """
     from dfad.search.space import begin_with
 
@@ -100,7 +101,7 @@ def _first(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(
             "\n".join(f"unknown option '{_SPACE}{key}'; {did_you_mean(key, stands, prefix=_SPACE)}" for key in unknown)
         )
-    return begin_with(space, stands)
+    return lambda: begin_with(space, stands)
 
 
 def _configs(knobs: SweepKnobs, space: Space) -> Any:

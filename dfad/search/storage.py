@@ -147,9 +147,11 @@ class _Writing:
         """Wait for the lock, and mend the end of the file."""
         self.lock.acquire()
         with suppress(FileNotFoundError), self.path.open("rb+") as file:
-            start = max(0, file.seek(0, os.SEEK_END) - _LONGEST)
-            file.seek(start)
-            file.truncate(start + file.read().rfind(b"\n") + 1)
+            size = file.seek(0, os.SEEK_END)
+            start = file.seek(max(0, size - _LONGEST))
+            whole = start + file.read().rfind(b"\n") + 1
+            if whole < size:
+                file.truncate(whole)
         return True
 
     def release(self) -> None:

@@ -17,7 +17,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from dfad.errors import ConfigError, RunError
-from dfad.report.search import Tried
+from dfad.report.tried import FAILED, Tried
 from dfad.search.dealing import distribution, pruner, sampler
 from dfad.search.options import SweepKnobs
 from dfad.search.space import Marks, Space
@@ -171,7 +171,7 @@ class Study:
         for slot, attempts in sorted(self._slots().items()):
             last = attempts[-1]
             error = _refused(attempts)
-            state = "failed" if error else "waiting" if last.state == TrialState.FAIL else last.state.name.lower()
+            state = FAILED if error else "waiting" if last.state == TrialState.FAIL else last.state.name.lower()
             steps = {step: value for step, value in last.intermediate_values.items() if math.isfinite(value)}
             found.append(
                 Tried(

@@ -86,8 +86,9 @@ class Worker:
         return None
 
     def _try(self, claim: Claim) -> str | None:
+        bar = self.watch(f"trial {claim.trial.number}", "epochs")
         try:
-            self._train(claim)
+            self._train(claim, bar)
         except KilledError as killed:
             self.study.drop(claim)
             self.say(Told(claim, "killed", str(killed)))
@@ -95,14 +96,15 @@ class Worker:
             self.study.refuse(claim, str(error))
             self.say(Told(claim, "failed", str(error)))
             return str(error)
+        finally:
+            bar(1, 1)  # however it ended
         return None
 
-    def _train(self, claim: Claim) -> None:
+    def _train(self, claim: Claim, bar: Callable[[int, int], None]) -> None:
         values: list[float] = []
         runs: list[str] = []
         configs = self.configs(claim.marks)
         epochs = [config["trainer"]["max_epochs"] for config in configs]
-        bar = self.watch(f"trial {claim.trial.number}", "epochs")
         for number, config in enumerate(configs):
             before, best = sum(epochs[:number]), [float("inf")]
 
@@ -120,6 +122,5 @@ class Worker:
                 self.say(Told(claim, "pruned", ""))
                 return
             values.append(result.value)
-        bar(1, 1)  # those that ended before their last epoch have one too
         self.study.finish(claim, values, runs, pruned=False)
         self.say(Told(claim, "complete", f"{sum(values) / len(values):.4f}"))
