@@ -21,6 +21,7 @@ import yaml
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train
 from dfad.training.followed import EndedError, Followed
+from dfad.training.runs import Run
 from dfad.training.scoring import SILENT
 from tests.conftest import ROOT, SMALL, environment
 
@@ -100,15 +101,17 @@ def test_the_best_comes_again_from_its_command(searched: tuple[Path, str], dfad:
     assert (home / run[1] / "report.html").is_file()
 
 
-def test_a_finished_study_is_shown_and_another_one_refused(searched: tuple[Path, str], manifest_csv: Path) -> None:
-    home, said = searched
+def test_a_finished_study_stays_as_it_is_and_another_one_is_refused(
+    searched: tuple[Path, str], manifest_csv: Path, refusal: Callable[..., tuple[int, str]]
+) -> None:
+    home, _ = searched
+    words = [*SPACE, "study=first", "data=manifest", f"data.path={manifest_csv}", *SMALL, *WORDS]
     before = (home / "runs" / ".studies" / "first" / "journal.log").read_bytes()
-    again = said_by(command(manifest_csv, *WORDS), home)
-    assert "2 of 2 trials finished\n" in again
-    assert said.splitlines()[-6:] == again.splitlines()[-6:]
+    assert refusal("sweep", *words, cwd=home) == (0, "")
     assert (home / "runs" / ".studies" / "first" / "journal.log").read_bytes() == before
-    other = said_by(command(manifest_csv, *WORDS, "model.dropout=0.1"), home, code=2)
-    assert "study=first was begun otherwise: model.dropout=0.2, now 0.1\n" in other
+    code, said = refusal("sweep", *words, "model.dropout=0.1", cwd=home)
+    assert code == 2
+    assert "study=first was begun otherwise: model.dropout=0.2, now 0.1\n" in said
 
 
 @pytest.mark.parametrize(
@@ -187,15 +190,8 @@ def test_signals_end_worker_and_training(number: signal.Signals, code: int, mani
     assert said.count("the same command goes on") == 1
     assert "Traceback" not in said
     (run,) = tmp_path.glob("runs/cnn-*")
-    done = train_lock_is_free(run)
-    assert done
-
-
-def train_lock_is_free(run: Path) -> bool:
-    from dfad.training.runs import Run
-
-    with Run(run).locked():
-        return True
+    with Run(run).locked():  # nobody works in it
+        assert not (run / "metrics.json").exists()
 
 
 @pytest.mark.slow

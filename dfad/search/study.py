@@ -108,13 +108,14 @@ class Study:
             except KeyError:
                 self.optuna = optuna.create_study(study_name=knobs.study, storage=store.storage, direction="minimize")
             self.optuna.pruner = pruner(knobs, steps)
-            if differences := self._differences({**about, "space": {key: str(part) for key, part in space.items()}}):
+            varies = {key: str(part) for key, part in space.items()}
+            if differences := self._differences({**about, "space": varies, "default": first is not None}):
                 raise ConfigError(
                     f"study={knobs.study} was begun otherwise: {'; '.join(differences)}\n"
                     "type what it was begun with, or give another name, study=…"
                 )
             attempts = self._slots().get(0)
-            if first is not None and (attempts is None or _ERROR in attempts[-1].user_attrs):
+            if first is not None and (attempts is None or _refused(attempts)):
                 self.optuna.enqueue_trial(dict(first), {_SLOT: 0})  # one that failed may have been mended since
 
     def claim(self) -> Claim | Progress:
