@@ -223,3 +223,12 @@ def test_whole_numbers_and_steps(tmp_path: Path) -> None:
     study = study_in(tmp_path, space=space, first={"n": 3, "y": 0.2}, n_trials=6)
     seen = [study.claim() for _ in range(6)]
     assert all(isinstance(claim, Claim) and claim.marks["n"] in (1, 3, 5, 7, 9) for claim in seen)
+
+
+def test_hyperband_ends_trials_and_the_total_holds(tmp_path: Path) -> None:
+    study = study_in(tmp_path, n_trials=15, pruner="hyperband", spare_epochs=1, sampler="random")
+    worker_of(study)()
+    states = [trial.state for trial in study.tried()]
+    assert len(states) == len(finished(study)) == 15
+    assert states[0] == "complete"
+    assert "pruned" in states
