@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 COMMANDS = {  # name → what --help says of it; each is a module of dfad.commands with a function `main`
     "train": "train a detector            dfad train model=cnn data=manifest data.path=my.csv",
+    "sweep": "search for good options    dfad sweep study=first sweep=cnn",
     "eval": "score clips with a run      dfad eval run=runs/…",
     "score": "is this file real?          dfad score recording.wav",
     "explain": "what speaks for spoof?      dfad explain recording.wav",

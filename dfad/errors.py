@@ -5,9 +5,12 @@ Commands print the message without a traceback and exit with the class's `exit_c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
 
+_Result = TypeVar("_Result")
 MOST_LISTED = 20  # words to choose from
 IN_RUN = "in run "  # begins the note on an error that names the folder of the run in which it happened
 
@@ -28,6 +31,10 @@ class RunError(DfadError):
     """A run folder or a checkpoint that cannot be used."""
 
     exit_code = 2
+
+
+class BusyError(RunError):
+    """A run folder in which another process works."""
 
 
 class DataError(DfadError):
@@ -75,3 +82,12 @@ def stop_behind(error: BaseException) -> BaseException | None:
     while found and not (isinstance(found, KeyboardInterrupt) or getattr(found, "code", None) == 143):
         found = found.__context__
     return found
+
+
+def when_free(work: Callable[[], _Result], *, every_s: float = 1.0) -> _Result:
+    """Do work in a run folder, after any other process that works in it: that may be doing the same."""
+    while True:
+        try:
+            return work()
+        except BusyError:
+            time.sleep(every_s)

@@ -26,6 +26,7 @@ LAYERS = [
     {"losses"},
     {"audit", "robustness", "explain", "export"},
     {"report", "serve", "training"},
+    {"search"},
     {"commands"},
     {"__main__"},
 ]
@@ -35,6 +36,8 @@ ONLY_IN = {
     "hydra": {"commands"},
     "omegaconf": {"commands"},
     "wandb": {"training"},
+    "optuna": {"search", "commands"},  # of the commands: whether it is there
+    "sqlalchemy": {"search"},
     "typer": {"commands"},
     "rich": {"training", "commands"},
     "matplotlib": {"report"},

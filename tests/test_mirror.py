@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dfad.commands.sweep import isolated
+from dfad.commands.jobs import isolated
 from dfad.errors import ConfigError
 from dfad.training.board_tensorboard import TensorboardBoard
 from dfad.training.config import TrainConfig

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from dfad.commands.sweep import Sweep, isolated, sweep_name
+from dfad.commands.jobs import Sweep, isolated, sweep_name
 from dfad.errors import IN_RUN, ConfigError, DataError
 from tests.conftest import SMALL
 from tests.test_resume import start, stop_after

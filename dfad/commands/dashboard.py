@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dfad.commands.sweep import sweep_name
+from dfad.commands.jobs import sweep_name
 
 if TYPE_CHECKING:
     from dfad.training.config import TrainConfig

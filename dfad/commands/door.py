@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -19,9 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dfad.commands.guard import Failure, attempt, guarded
-from dfad.commands.sweep import Sweep
-from dfad.errors import ConfigError, did_you_mean
+from dfad.commands.guard import attempt, guarded
+from dfad.commands.jobs import Sweep
+from dfad.commands.launchers import launcher_words
+from dfad.errors import ConfigError, DfadError, did_you_mean
 
 _PACKAGE = Path(__file__).parents[1]
 CONF = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"  # wheel, or source tree
@@ -30,41 +33,71 @@ _VALUE = re.compile(r"(?P<key>[A-Za-z_][\w.]*)=")
 _NAMES = re.compile(r"\[[\w.]+(, *[\w.]+)*\]")
 _ESCAPED = re.compile(r"\\([:,=()\[\]{} \\])")  # as Hydra writes a value for its own grammar; people wrote it without
 _SWEEP = ("-m", "--multirun")
+_LAUNCHERS = ("joblib", "submitit")
 
 
-def enter(command: Callable[[dict[str, Any]], Path | None], config_name: str) -> NoReturn:
+def enter(job: Callable[[DictConfig], None], config_name: str) -> NoReturn:
     """Run a command on the configuration that Hydra composes from the command line, and exit.
 
     Args:
-        command: takes the configuration as plain values, and gives the run folder if it trained one.
+        job: calls `do`; launchers send it to other processes by its name.
         config_name: the primary configuration in conf/.
     """
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra shall hand us its errors instead of printing them
     typed = sorted(sys.argv[1:], key=lambda word: word not in _SWEEP)  # argparse takes -m at the ends only
-    sys.argv[1:] = [as_addition(word) for word in with_options_in_lists(typed)]
-    sweep = Sweep([word for word in typed if word not in _SWEEP])
-    failures: list[Failure | None] = []
+    words = [as_addition(word) for word in with_options_in_lists(typed)]
+    sweep = Sweep.begin([word for word in typed if word not in _SWEEP])
 
-    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
-    def compose(config: DictConfig) -> None:
-        # errors are told in here, as Hydra announces every one that it sees
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            count, varied = _swept(sys.argv[1:])
-            job = [word.removeprefix("++") for word in HydraConfig.get().overrides.task]
-            shown = [_ESCAPED.sub(r"\1", word) for word in job if word.split("=")[0] in varied]
-            sweep.job(lambda: _plain(config), command, words=shown, count=count)
-        else:
-            failures.append(attempt(lambda: command(_plain(config))))
+    def work() -> None:
+        flags = [word for word in words if word in _SWEEP]
+        sys.argv[1:] = [*flags, *launcher_words(words), *words[len(flags) :]]  # later words win
+        _our_errors(hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job))
 
-    code = guarded(lambda: _our_errors(compose))
-    codes = [failure.exit_code for failure in failures if failure]
-    sys.exit(code or max([*codes, sweep.finish()]))
+    code = guarded(work)
+    several = bool(set(typed) & {*_SWEEP})
+    sys.exit(code or sweep.finish((lambda: _sweep_folder(config_name, words)) if several else None))
 
 
-def _our_errors(compose: Callable[[], None]) -> None:
+def do(command: Callable[[dict[str, Any]], Path | None], config: DictConfig) -> None:
+    """Do a command's work, or one job of a sweep, in whichever process Hydra has it done.
+
+    Args:
+        command: takes the configuration as plain values, and gives the run folder if it trained one.
+        config: as Hydra composed it.
+    """
+    # errors are told in here, as Hydra announces every one that it sees
+    here = HydraConfig.get()
+    if here.mode != RunMode.MULTIRUN:
+        if failure := attempt(lambda: command(plain_values(config))):
+            sys.exit(failure.exit_code)
+        return
+    sweep = Sweep.here()
+    count, varied = _swept([as_addition(word) for word in with_options_in_lists(sweep.words)])
+    job = [word.removeprefix("++") for word in here.overrides.task]
+    shown = [_ESCAPED.sub(r"\1", word) for word in job if word.split("=")[0] in varied]
+    place = Path(here.sweep.dir)
+    sweep.job(lambda: plain_values(config), command, words=shown, count=count, number=here.job.num, place=place)
+
+
+def composed(config_name: str, words: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
+    """The configuration that words for Hydra compose."""
+    if GlobalHydra.instance().is_initialized():  # while Hydra has a command at work
+        return compose(config_name, list(words), return_hydra_config=with_hydra)
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(config_name, list(words), return_hydra_config=with_hydra)
+
+
+def _sweep_folder(config_name: str, words: Sequence[str]) -> Path:
+    """Where the jobs of a sweep leave what became of them."""
+    given = [word for word in words if not word.startswith("-")]
+    same = [word for word in given if not OverridesParser.create().parse_override(word).is_sweep_override()]
+    return Path(composed(config_name, same, with_hydra=True).hydra.sweep.dir)
+
+
+def _our_errors(run: Callable[[], None]) -> None:
     """Say what Hydra finds wrong with the command line as an error of ours."""
     try:
-        compose()
+        run()
     except MissingConfigException as error:
         raise ConfigError(_unknown_choice(error)) from error
     except OverrideParseException as error:
@@ -73,9 +106,16 @@ def _our_errors(compose: Callable[[], None]) -> None:
         raise ConfigError(f"cannot write to {error.filename}; choose another folder, runs=…") from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error).replace("++", "").split("\nSee https")[0]) from error
+    except Exception as error:
+        if not type(error).__module__.startswith(_LAUNCHERS):
+            raise
+        said = str(error).split("\n")[0]
+        raise DfadError(
+            f"a process of the launcher ended before its job did: {said}\nthe same command does what is missing"
+        ) from error
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def plain_values(config: DictConfig) -> dict[str, Any]:
     """The configuration as plain values, without the keys that the YAML marks as mandatory and nobody gave."""
     try:
         plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=False)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from dfad.commands.door import enter
+from omegaconf import DictConfig
+
+from dfad.commands.door import do, enter
 
 
 def main() -> NoReturn:
     """Run the command on `sys.argv`."""
-    enter(run, "eval")
+    enter(job, "eval")
+
+
+def job(config: DictConfig) -> None:
+    """Do what Hydra composed: in this process, or in one of a launcher."""
+    do(run, config)
 
 
 def run(values: dict[str, Any]) -> None:

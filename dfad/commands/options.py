@@ -31,9 +31,11 @@ def show(words: list[str]) -> None:
     from dfad.robustness.adversaries import ADVERSARIES
     from dfad.robustness.options import RobustnessKnobs, rows
     from dfad.robustness.perturbations import LAUNDERING
+    from dfad.search.options import SweepKnobs
     from dfad.training.config import TrainConfig
 
     tables = dict([*_tables("", TrainConfig), *_tables("robustness", RobustnessKnobs)])
+    tables["sweep"] = dict(_tables("", SweepKnobs))[""]  # typed at the top too, by `dfad sweep` only
     more = {
         "laundering": ("what may happen to any clip", rows(LAUNDERING)),
         "adversarial": ("attacks", rows(ADVERSARIES)),

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from dfad.commands.door import CONF
+from dfad.commands.door import CONF, composed
 from dfad.training.config import TrainConfig
 
 SECONDS = 4.0  # of a clip, for which presets are compared
@@ -31,12 +30,10 @@ def presets() -> list[Preset]:
     """All presets of `model=`, in the order of their names; each on the frontend that it brings, at four seconds."""
     names = sorted(path.stem for path in Path(CONF, "model").glob("*.yaml"))
     found = []
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        for name in names:
-            values = OmegaConf.to_container(
-                compose("train", [f"model={name}", f"frontend.crop_s={SECONDS}"]), resolve=True
-            )
-            assert isinstance(values, dict)
-            typed = {str(key): value for key, value in values.items() if key not in ("experiment", "hydra")}
-            found.append(Preset(name, TrainConfig.read(typed)))
+    for name in names:
+        config = composed("train", [f"model={name}", f"frontend.crop_s={SECONDS}"])
+        values = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(values, dict)
+        typed = {str(key): value for key, value in values.items() if key not in ("experiment", "hydra")}
+        found.append(Preset(name, TrainConfig.read(typed)))
     return found

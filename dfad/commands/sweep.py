@@ -1,144 +1,137 @@
-"""Sweeps: many jobs in one command, each by itself, with a record of what became of them and a table at the end."""
+"""`dfad sweep`: search for good options, with any number of processes and hosts on one study."""
 
 from __future__ import annotations
 
-import gc
-import hashlib
-import json
-import os
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from dfad.commands.guard import attempt
-from dfad.errors import IN_RUN, RunError
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
-RECORDS = ".sweeps"  # in the folder of runs
-_Values = dict[str, Any]
-_current: str | None = None
+from dfad.commands.door import as_addition, composed, do, enter, plain_values
+from dfad.errors import ConfigError, did_you_mean
 
+if TYPE_CHECKING:
+    from dfad.search.options import SweepKnobs
+    from dfad.search.space import Space
+    from dfad.training.config import TrainConfig
 
-def sweep_name() -> str | None:
-    """The name of the sweep to which the job that is on belongs; None outside of one."""
-    return _current
+_SPACE = "space."
+_typed: dict[str, str] = {}  # what may vary, which Hydra would take for a sweep of its own
 
 
-class Sweep:
-    """What became of the jobs of one command.
-
-    Args:
-        words: the command line as typed, less `-m`: the same words are the same sweep.
-    """
-
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = list(words)
-        self.name = f"sweep-{hashlib.sha256(json.dumps(self.words).encode()).hexdigest()[:8]}"
-        self.jobs: list[dict[str, Any]] = []  # overrides, run, exit_code, error
-        self.home: Path | None = None  # the folder of runs
-        self._done: dict[str, dict[str, Any]] = {}  # configuration → job
-
-    def job(
-        self,
-        values: Callable[[], _Values],
-        command: Callable[[_Values], Path | None],
-        *,
-        words: list[str],
-        count: int | None,
-    ) -> None:
-        """Do one job by itself, and write down what became of it.
-
-        Args:
-            values: gives the job's configuration.
-            command: does the work, and gives the run folder if it trained one.
-            words: those of its options that the sweep varies.
-            count: how many jobs the sweep has, if that can be told beforehand.
-        """
-        from rich import get_console
-
-        say = partial(get_console().print, markup=False, highlight=False, soft_wrap=True)
-        say(f"[{len(self.jobs) + 1}/{count or '?'}] {' '.join(words)}")
-        job: dict[str, Any] = {"overrides": words, "run": None, "exit_code": 0, "error": None}
-
-        def work() -> None:
-            given = values()
-            if "runs" in given and self.home is None:
-                self.home = Path(str(given["runs"]))
-            same = self._done.setdefault(json.dumps(given, sort_keys=True), job)
-            if same is not job:
-                job.update({**same, "overrides": words})
-                say(f"the same as job {self.jobs.index(same) + 1}")
-                return
-            try:
-                folder = command(given)
-            except Exception as error:  # a run folder writes its name on what goes wrong in it
-                notes = (
-                    note.removeprefix(IN_RUN) for note in getattr(error, "__notes__", ()) if note.startswith(IN_RUN)
-                )
-                job["run"] = next(notes, None)
-                raise
-            job["run"] = str(folder) if folder else None
-
-        with self._named(), isolated():
-            failure = attempt(work)
-        if failure:
-            job.update(exit_code=failure.exit_code, error=failure.text)
-        self.jobs.append(job)
-        self._write(count)
-
-    def finish(self) -> int:
-        """Print the table of the sweep, and give the exit code: the highest of its jobs."""
-        if self.jobs and self.home:
-            from dfad.commands.tables import show_sweep
-
-            show_sweep(self.jobs, self.name)
-        return max((int(job["exit_code"]) for job in self.jobs), default=0)
-
-    @contextmanager
-    def _named(self) -> Iterator[None]:
-        global _current
-        _current = self.name
-        try:
-            yield
-        finally:
-            _current = None
-
-    def _write(self, count: int | None) -> None:
-        """Store the record, whole or not at all."""
-        if self.home is None:
-            return
-        path = self.home / RECORDS / f"{self.name}.json"
-        content = {"format": 1, "words": self.words, "count": count, "jobs": self.jobs}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-            part.replace(path)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise RunError(f"cannot write to {path.parent}: {reason}; choose another folder, runs=…") from None
+def main() -> NoReturn:
+    """Run the command on `sys.argv`."""
+    words = sys.argv[1:]
+    _typed.clear()
+    for word in words:
+        if word.startswith(_SPACE):
+            key, _, text = word.removeprefix(_SPACE).partition("=")
+            _typed[key] = text
+    sys.argv[1:] = [word for word in words if not word.startswith(_SPACE)]
+    if {"-m", "--multirun"} & set(words):
+        print("error dfad sweep takes no -m; a grid is: python train.py -m model.lr=1e-3,3e-3", file=sys.stderr)
+        raise SystemExit(2)
+    enter(job, "sweep")
 
 
-@contextmanager
-def isolated() -> Iterator[None]:
-    """Give a job the process as it was before the first, and free what it leaves.
+def job(config: DictConfig) -> None:
+    """Do what Hydra composed."""
+    do(run, config)
 
-    What Lightning and we set for a job: environment variables, the refusal of operations that are not deterministic,
-    the state of the random numbers, filters of warnings.
-    """
-    import torch
 
-    environment, threads = dict(os.environ), torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
+def run(values: dict[str, Any]) -> None:
+    """Work on the study until it is finished, then show what it found."""
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-            yield
-    finally:
-        os.environ.clear()
-        os.environ.update(environment)
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        gc.collect()  # trainer, detector and data module hold each other
-        torch.cuda.empty_cache()  # nothing, unless a GPU was used
+        import optuna
+    except ModuleNotFoundError:
+        raise ConfigError("dfad sweep needs a package: pip install 'dfad[sweep]'") from None
+    from dfad.commands.screen import screen
+    from dfad.commands.searched import Searcher
+    from dfad.commands.space import parse_space
+
+    knobs, typed, base = _read(values)
+    space = parse_space({**typed, **_typed})
+    stands = _first(space, values)
+    searcher = Searcher(knobs, space, base, _configs(knobs, space), screen())
+    try:
+        searcher.search(stands() if knobs.default else None)
+    except optuna.exceptions.StorageInternalError as error:
+        raise ConfigError(f"the storage does not answer: {str(error).splitlines()[0]}") from None
+
+
+def _read(values: dict[str, Any]) -> tuple[SweepKnobs, dict[str, str], TrainConfig]:
+    """Part the options of the search, its space and the configuration that it begins with.
+
+    Raises:
+        ConfigError: for anything wrong in any of them.
+    """
+    from dfad.search.options import SweepKnobs
+    from dfad.training.config import TrainConfig
+
+    known = {*SweepKnobs.model_fields, *TrainConfig.model_fields}
+    own = {key: value for key, value in values.items() if key in SweepKnobs.model_fields}
+    space = values.get("space") or {}
+    base = {key: value for key, value in values.items() if key not in own and key != "space"}
+    if unknown := set(base) - known:
+        raise ConfigError("\n".join(f"unknown option {key!r}; {did_you_mean(key, known)}" for key in sorted(unknown)))
+    knobs, config = SweepKnobs.read(own), TrainConfig.read(base)
+    if config.force:
+        raise ConfigError("force=true: a study trains nothing twice; give another name, study=…")
+    if config.logger.name != "none":
+        raise ConfigError(
+            f"logger={config.logger.name} does not follow a study; optuna-dashboard does, and train.py its best trial"
+        )
+    if "seed" in {**space, **_typed}:
+        raise ConfigError("space.seed: a seed is no option to search for; seeds=3 averages over three")
+    return knobs, {str(key): str(value) for key, value in space.items()}, config
+
+
+def _first(space: Space, values: Mapping[str, Any]) -> Callable[[], dict[str, Any]]:
+    """What gives the trial of the configuration as it stands, or an error for a value outside of the space.
+
+    Raises:
+        ConfigError: for a key that the configuration does not have.
+    """
+    from dfad.search.space import begin_with
+
+    stands = {**_flat("", values), **HydraConfig.get().runtime.choices}
+    if unknown := [key for key in space if key not in stands]:
+        raise ConfigError(
+            "\n".join(f"unknown option '{_SPACE}{key}'; {did_you_mean(key, stands, prefix=_SPACE)}" for key in unknown)
+        )
+    return lambda: begin_with(space, stands)
+
+
+def _configs(knobs: SweepKnobs, space: Space) -> Any:
+    """What makes the configurations of a trial, one per seed; each option of the space is tried by itself now.
+
+    Raises:
+        ConfigError: for an option that cannot be.
+    """
+    from dfad.search.space import Choice, words
+    from dfad.training.config import TrainConfig
+
+    given = [word for word in HydraConfig.get().overrides.task if word.lstrip("+").split("=")[0] not in space]
+
+    def configs(marks: Mapping[str, Any]) -> list[TrainConfig]:
+        values = plain_values(composed("sweep", [*given, *map(as_addition, words(space, marks))]))
+        base = TrainConfig.read({key: value for key, value in values.items() if key in TrainConfig.model_fields})
+        return [base.model_copy(update={"seed": base.seed + number}) for number in range(knobs.seeds)]
+
+    for key, part in space.items():
+        for mark in part.typed if isinstance(part, Choice) else (part.low, part.high):
+            try:
+                configs({key: mark})
+            except ConfigError as error:
+                raise ConfigError(f"{_SPACE}{key}: {error}") from None
+    return configs
+
+
+def _flat(at: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{at}.{key}" if at else key
+        found |= {name: value} | (_flat(name, value) if isinstance(value, Mapping) else {})
+    return found

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from dfad.commands.door import enter
-from dfad.commands.sweep import sweep_name
+from omegaconf import DictConfig
+
+from dfad.commands.door import do, enter
+from dfad.commands.jobs import sweep_name
 
 if TYPE_CHECKING:
     from dfad.clips import Manifest
@@ -19,7 +21,12 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command on `sys.argv`."""
-    enter(run, "train")
+    enter(job, "train")
+
+
+def job(config: DictConfig) -> None:
+    """Do what Hydra composed: in this process, or in one of a launcher."""
+    do(run, config)
 
 
 def run(values: dict[str, Any]) -> Path:

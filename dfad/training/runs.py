@@ -23,9 +23,10 @@ import torch
 import yaml
 from filelock import FileLock, Timeout
 
-from dfad.errors import IN_RUN, DfadError, RunError, stop_behind
+from dfad.errors import IN_RUN, BusyError, DfadError, RunError, stop_behind
 from dfad.training.config import TrainConfig
 
+ENDED = "ended.txt"  # says who ended a training early
 IMPORTED = "imported.json"  # says where weights came from that were not trained here
 PACKAGES = (
     "dfad",
@@ -88,14 +89,14 @@ class Run:
         """Keep every other process out; the lock goes with the process, however that ends.
 
         Raises:
-            RunError: if another process has it.
+            BusyError: if another process has it.
         """
         lock = FileLock(self.folder / ".lock")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0.2)  # `dfad runs` holds it for a moment, to see whether it is free
         except Timeout:
-            raise RunError(
+            raise BusyError(
                 f"{self.folder} is in use by another process with the same configuration; wait for it, "
                 "or change the configuration, for instance seed=1"
             ) from None
@@ -110,12 +111,13 @@ class Run:
         """Lock the folder, log into a file in it, and leave what goes wrong in its `error.txt`.
 
         Raises:
-            RunError: if another process works in it.
+            BusyError: if another process works in it.
             DfadError: if the disk is full.
         """
         with self.locked(), self._logged(log):
             try:
-                (self.folder / "error.txt").unlink(missing_ok=True)
+                for name in ("error.txt", ENDED):
+                    (self.folder / name).unlink(missing_ok=True)
                 with self._disk_errors():
                     yield
             except Exception as error:
