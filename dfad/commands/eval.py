@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 from dfad.commands.door import enter
+from dfad.commands.launch import launched
 
 
 def main() -> NoReturn:
     """Run the command on `sys.argv`."""
-    enter(run, "eval")
+    launched(lambda: enter(run, "eval"))
 
 
 def run(values: dict[str, Any]) -> None:
@@ -21,9 +22,10 @@ def run(values: dict[str, Any]) -> None:
     from dfad.commands.screen import screen
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
+    from dfad.training.launched import spread
 
     here = screen()
-    done = evaluate_run(EvalConfig.read(values), here)
+    done = evaluate_run(EvalConfig.read(spread(values)), here)
     if done.before and not (done.judged and done.robust):
         here.say("evaluated already; force=true scores again")
     place = done.place

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from dfad.commands.door import enter
+from dfad.commands.launch import launched
 from dfad.commands.sweep import sweep_name
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command on `sys.argv`."""
-    enter(run, "train")
+    launched(lambda: enter(run, "train"))
 
 
 def run(values: dict[str, Any]) -> Path:
@@ -34,8 +35,9 @@ def run(values: dict[str, Any]) -> Path:
     from dfad.commands.screen import screen
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
+    from dfad.training.launched import spread
 
-    config = TrainConfig.read(values)
+    config = TrainConfig.read(spread(values))
     here = screen()
     with mirror_of(config, here.say) or nullcontext() as mirror:  # closed even if the training fails
         done = train(config, here, [mirror] if mirror else [])
