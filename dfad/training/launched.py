@@ -31,7 +31,6 @@ class Place:
         devices: processes of a host.
         address: of the host of number 0, as the others see it.
         port: where all meet.
-        attempt: of the launcher; torchrun starts all again when one died.
         hosted: whether the launcher itself listens there.
     """
 
@@ -41,7 +40,6 @@ class Place:
     devices: int
     address: str
     port: int
-    attempt: str = "0"
     hosted: bool = False
 
     @property
@@ -68,7 +66,6 @@ def place(environment: Mapping[str, str] = os.environ) -> Place | None:
             devices,
             environment["MASTER_ADDR"],
             int(environment["MASTER_PORT"]),
-            environment.get("TORCHELASTIC_RESTART_COUNT", "0"),
             hosted=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
         )
         equal = world % devices == 0

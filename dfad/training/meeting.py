@@ -16,12 +16,14 @@ from datetime import timedelta
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from traceback import format_exc
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import distributed
-from torch._C._distributed_c10d import PrefixStore, TCPStore
+from torch._C._distributed_c10d import TCPStore
 
 from dfad.errors import ConfigError, DfadError
 from dfad.training.launched import Place, place
@@ -58,11 +60,8 @@ class Meeting:
     store: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        first = self.place.number == 0 and not self.place.hosted
         try:
-            store = TCPStore(
-                self.place.address, self.place.port, is_master=first, timeout=_PATIENCE, wait_for_workers=False
-            )
+            self.store = _store(self.place)
         except (RuntimeError, distributed.DistError) as error:
             raise ConfigError(
                 f"the processes cannot meet at {self.place.address}:{self.place.port}: "
@@ -70,7 +69,6 @@ class Meeting:
             ) from error
         # torch meets at a port of its own for each job, as a sweep has many
         os.environ.pop("TORCHELASTIC_USE_AGENT_STORE", None)
-        self.store = PrefixStore(f"dfad/{self.place.attempt}", store)
 
     @contextmanager
     def together(self, job: str, details: dict[str, Any]) -> Iterator[Rank]:
@@ -186,6 +184,39 @@ class Meeting:
         began = time.monotonic()
         while not self.store.check([self._key(name)]) and time.monotonic() - began < at_most_s:
             time.sleep(_LOOK_S)
+
+
+def _store(here: Place) -> TCPStore:
+    """The store that rank 0 holds, so that it ends with rank 0.
+
+    Where torchrun listens itself its own store only says where that is. It outlives a restart of the processes, which
+    hosts count differently, so each of the others asks under a name that no process before it had.
+    """
+    first = here.number == 0
+    if not here.hosted:
+        return TCPStore(here.address, here.port, is_master=first, timeout=_PATIENCE, wait_for_workers=False)
+    board = TCPStore(here.address, here.port, is_master=False, timeout=_PATIENCE)
+    if first:
+        store = TCPStore(here.address, 0, is_master=True, timeout=_PATIENCE, wait_for_workers=False)
+        Thread(target=_welcome, args=(board, here.world, store.port), daemon=True).start()
+        return store
+    name = uuid4().hex
+    board.set(f"dfad/asks/{here.number}", name)
+    while not board.check([f"dfad/answers/{name}"]):
+        time.sleep(_LOOK_S)
+    port = int(board.get(f"dfad/answers/{name}"))
+    return TCPStore(here.address, port, is_master=False, timeout=_PATIENCE)
+
+
+def _welcome(board: TCPStore, world: int, port: int) -> None:
+    """Tell whoever asks where the store of rank 0 is, as late as they may come."""
+    answered = set()
+    while True:
+        for number in range(1, world):
+            if board.check([f"dfad/asks/{number}"]) and (name := board.get(f"dfad/asks/{number}")) not in answered:
+                answered.add(name)
+                board.set(f"dfad/answers/{name.decode()}", str(port))
+        time.sleep(_LOOK_S)
 
 
 def _is_broken(error: Exception) -> bool:
