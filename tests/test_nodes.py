@@ -95,7 +95,6 @@ def test_a_rank_that_is_killed_inside_an_epoch_is_started_again(
     process = torchrun(*start, "tests.interrupted", "SIGKILL:training:1:2:1", *words, cwd=tmp_path / "cut")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, out + err
-    assert "another rank is gone" in err
     assert "goes on after batch 2 of epoch 2 of 3" in out
     assert out.count("epoch 3/3") == 1
     require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "cut"))

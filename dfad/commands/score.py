@@ -100,7 +100,8 @@ def command(
         raise ConfigError(f"--fail-above: {run} gives cosines, and of those only a finished run tells P(spoof)")
     by = scored_by(run, scorer, options, windows)
     if manifest and out:
-        CONSOLE.print(_header(run, scorer, options), markup=False)
+        if not beside()[0]:
+            CONSOLE.print(_header(run, scorer, options), markup=False)
         _bulk(Bulk(Manifest.read(manifest), out, by), scorer, options)
         return
     assert paths
