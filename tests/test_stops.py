@@ -88,6 +88,7 @@ def test_it_ends_bit_for_bit_like_an_undisturbed_one(
     require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "cut"))
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_after_its_last_checkpoint(
     manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -139,7 +139,7 @@ def _bulk(bulk: Bulk, scorer: Scorer, options: ScoringKnobs) -> None:
         DataError: if a clip could not be scored.
     """
     bulk.open()
-    watch = Bar("scoring") if CONSOLE.is_terminal else untold
+    watch = Bar("scoring") if CONSOLE.is_terminal and not beside()[0] else untold
     threads = max(1, min(4, cores() // beside()[1]))
     if others := bulk.score(scorer, options, threads, watch):
         CONSOLE.print(f"done; others are at work on {others:,} clips, and the last of them makes the table")
