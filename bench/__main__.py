@@ -20,6 +20,7 @@ from bench import (
     manifest,
     memory,
     models,
+    scaling,
     score,
     scores,
     serve,
@@ -29,6 +30,7 @@ from bench import (
 BENCHMARKS = {
     "A training epoch against a bare loop (`python -m bench.epoch`)": epoch.main,
     "What the framework adds to a step (`python -m bench.devices`)": devices.main,
+    "One process and two (`python -m bench.scaling`)": scaling.main,
     "Frozen blocks computed once (`python -m bench.frozen`)": frozen.main,
     "Every preset (`python -m bench.models`)": models.main,
     "Scoring files (`python -m bench.score`)": score.main,

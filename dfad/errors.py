@@ -12,6 +12,7 @@ from typing import TypeVar
 
 _Result = TypeVar("_Result")
 MOST_LISTED = 20  # words to choose from
+STOPPED = 143  # exit code of a process that SIGTERM or SIGUSR1 has ended
 IN_RUN = "in run "  # begins the note on an error that names the folder of the run in which it happened
 
 
@@ -57,6 +58,14 @@ class GateError(DfadError):
     exit_code = 4
 
 
+class StoppedAt(SystemExit):
+    """A signal's end that took a moment to write down how far the work is."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(STOPPED)
+        self.where = where
+
+
 def did_you_mean(word: str, known: Iterable[str], *, prefix: str = "") -> str:
     """Name the known word nearest to `word`, or else list them all; the prefix is put before each.
 
@@ -79,7 +88,7 @@ def stop_behind(error: BaseException) -> BaseException | None:
     Loader processes that got the same signal make PyTorch raise an error of its own while ours is on its way.
     """
     found: BaseException | None = error
-    while found and not (isinstance(found, KeyboardInterrupt) or getattr(found, "code", None) == 143):
+    while found and not (isinstance(found, KeyboardInterrupt) or getattr(found, "code", None) == STOPPED):
         found = found.__context__
     return found
 

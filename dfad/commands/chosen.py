@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,12 +54,21 @@ def detector(run: Path, device: str | None, prior: float | None = None) -> Score
 
     try:
         gpu = torch.cuda.is_available() and run.suffix != ".onnx"  # graphs are run on the CPU
-        scorer = load_scorer(run, device=device or ("cuda" if gpu else "cpu"))
+        own = f"cuda:{beside()[0] % torch.cuda.device_count()}" if gpu else "cpu"  # of several processes on a host
+        scorer = load_scorer(run, device=device or own)
     except (RuntimeError, AssertionError) as error:  # as torch says it
         raise ConfigError(f"--device {device}: {str(error).splitlines()[0].lower()}") from None
     if prior is not None:
         scorer.deployed = scorer.deployed.model_copy(update={"prior": prior})
     return scorer
+
+
+def beside() -> tuple[int, int]:
+    """Which of the processes of this host this is, and how many a launcher such as torchrun or srun has started."""
+    for local, count in (("LOCAL_RANK", "LOCAL_WORLD_SIZE"), ("SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE")):
+        if local in os.environ and count in os.environ:
+            return int(os.environ[local]), int(os.environ[count].split("(")[0].split(",")[0])
+    return 0, 1
 
 
 def scored_by(run: Path, scorer: Scorer, options: ScoringKnobs, windows: bool) -> str:

@@ -7,11 +7,12 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig
 
 from dfad.commands.door import do, enter
+from dfad.commands.launch import launched
 
 
 def main() -> NoReturn:
     """Run the command on `sys.argv`."""
-    enter(job, "eval")
+    launched(lambda: enter(job, "eval"))
 
 
 def job(config: DictConfig) -> None:
@@ -28,9 +29,10 @@ def run(values: dict[str, Any]) -> None:
     from dfad.commands.screen import screen
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
+    from dfad.training.launched import spread
 
     here = screen()
-    done = evaluate_run(EvalConfig.read(values), here)
+    done = evaluate_run(EvalConfig.read(spread(values)), here)
     if done.before and not (done.judged and done.robust):
         here.say("evaluated already; force=true scores again")
     place = done.place

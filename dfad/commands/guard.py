@@ -13,9 +13,10 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from dfad.errors import ConfigError, DfadError, stop_behind
+from dfad.errors import STOPPED as CODE
+from dfad.errors import ConfigError, DfadError, StoppedAt, stop_behind
 
-STOPPED = "the same command goes on after the last whole epoch, or condition of a suite"
+STOPPED = "the same command goes on after the last whole epoch or checkpoint, or condition of a suite"
 _TRACEBACK = "DFAD_TRACEBACK"  # environment variable: 1 shows where an error came from
 
 
@@ -30,13 +31,14 @@ class Failure:
 def guarded(work: Callable[[], object], stopped: str = STOPPED) -> int:
     """Do the work, print what a user can act on without a traceback, and give the exit code.
 
-    SIGTERM ends it at once, as Ctrl-C does: files are whole or not there at all.
+    SIGTERM and SIGUSR1 end it at once, as Ctrl-C does: files are whole or not there at all. A training takes a moment
+    to write down where it is.
 
     Args:
         work: to be done.
         stopped: what to say if a signal ends it.
     """
-    before = signal.signal(signal.SIGTERM, _terminate)
+    before = {number: signal.signal(number, _terminate) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         failure = attempt(work)
     except KeyboardInterrupt:
@@ -44,11 +46,12 @@ def guarded(work: Callable[[], object], stopped: str = STOPPED) -> int:
     except SystemExit as leave:
         if isinstance(stop_behind(leave), KeyboardInterrupt):  # Lightning and Typer turn Ctrl-C into a plain exit
             return _stopped(130, stopped)
-        if leave.code == 143:
-            return _stopped(143, stopped)
+        if leave.code == CODE:
+            return _stopped(CODE, leave.where if isinstance(leave, StoppedAt) else stopped)
         raise
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
     return failure.exit_code if failure else 0
 
 
@@ -86,7 +89,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _terminate(*_: object) -> NoReturn:
-    raise SystemExit(143)
+    raise SystemExit(CODE)
 
 
 def _stopped(code: int, text: str) -> int:

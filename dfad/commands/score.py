@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dfad.commands.chosen import DEMO, chosen, detector, of_demo, scored_by
+from dfad.clips import Manifest
+from dfad.commands.chosen import DEMO, beside, chosen, detector, of_demo, scored_by
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded
 from dfad.commands.listed import Found, listed
+from dfad.commands.score_bulk import Bulk
 from dfad.commands.score_file import Growing, growing
 from dfad.commands.score_rows import row_of, shown
 from dfad.commands.score_show import Counts, Lines, Sink, csv_lines, json_lines, parquet
 from dfad.commands.tables import note
-from dfad.errors import ConfigError
+from dfad.cores import cores
+from dfad.errors import ConfigError, DataError
 from dfad.metrics.bootstrap import untold
 from dfad.scoring.options import ScoringKnobs
 
@@ -60,6 +63,10 @@ def command(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help=".jsonl or .csv that grows; goes on where it was after a kill")
     ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="score its clips into the folder --out, in any number of processes at once"),
+    ] = None,
     windows: Annotated[bool, typer.Option("--windows", help="scores of every window too (JSON, Parquet)")] = False,
     fail_above: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="P", help="exit code 4 if P(spoof) of a file is above")
@@ -77,7 +84,12 @@ def command(
         raise ConfigError("--json, --csv, --parquet and --out: choose one")
     if windows and not (as_json or to_parquet or (out and out.suffix == ".jsonl")):
         raise ConfigError("--windows needs --json, --parquet FILE or --out FILE.jsonl: a table has no room for them")
-    if not paths:
+    if manifest:
+        if paths or not out or out.suffix or as_json or as_csv or to_parquet or windows or fail_above is not None:
+            raise ConfigError(
+                "--manifest FILE needs --out FOLDER, and takes no PATH, --json, --windows, --fail-above …"
+            )
+    elif not paths:
         raise ConfigError("what shall be scored? dfad score recording.wav, a folder, or - for names on stdin")
     if prior is not None and not 0 < prior < 1:
         raise ConfigError(f"--prior {prior:g}: a share of spoof between 0 and 1")
@@ -87,6 +99,12 @@ def command(
     if fail_above is not None and scorer.deployed.p_spoof(0.0) != scorer.deployed.p_spoof(0.0):
         raise ConfigError(f"--fail-above: {run} gives cosines, and of those only a finished run tells P(spoof)")
     by = scored_by(run, scorer, options, windows)
+    if manifest and out:
+        if not beside()[0]:
+            CONSOLE.print(_header(run, scorer, options), markup=False)
+        _bulk(Bulk(Manifest.read(manifest), out, by), scorer, options)
+        return
+    assert paths
     found, counts = listed(paths), Counts(fail_above)
     machine = as_json or as_csv
     if machine:
@@ -112,6 +130,24 @@ def command(
     if not machine:
         CONSOLE.print(f"{counts}{f', {len(done):,} of them before' if done else ''}", markup=False)
     counts.judge()
+
+
+def _bulk(bulk: Bulk, scorer: Scorer, options: ScoringKnobs) -> None:
+    """Score a manifest beside other processes, and say what is to be had of it.
+
+    Raises:
+        DataError: if a clip could not be scored.
+    """
+    bulk.open()
+    watch = Bar("scoring") if CONSOLE.is_terminal and not beside()[0] else untold
+    threads = max(1, min(4, cores() // beside()[1]))
+    if others := bulk.score(scorer, options, threads, watch):
+        CONSOLE.print(f"done; others are at work on {others:,} clips, and the last of them makes the table")
+        return
+    scored, rest = bulk.merge()
+    CONSOLE.print(f"{scored:,} of {len(bulk.manifest):,} clips scored: dfad evaluate {bulk.table}", markup=False)
+    if rest:
+        raise DataError(f"{rest:,} of {len(bulk.manifest):,} clips could not be scored; {bulk.rest} says why")
 
 
 def _sink(

@@ -20,6 +20,10 @@ _SYNC_S = 1.0  # what a power cut may cost
 FORMATS: dict[str, tuple[str, Callable[[Row], str]]] = {".jsonl": ("", as_json), ".csv": (heading() + "\n", as_csv)}
 
 
+class BusyError(ConfigError):
+    """A file that another process is writing."""
+
+
 class Growing:
     """Rows on disk, one write for each, so that a kill tears the last one at most.
 
@@ -65,6 +69,7 @@ def growing(path: Path, scored_by: str) -> Iterator[Growing]:
         scored_by: what scores now; rows by anything else are refused.
 
     Raises:
+        BusyError: if another process writes to it.
         ConfigError: for a file that cannot be written, or holds something else.
     """
     if path.suffix not in FORMATS:
@@ -78,7 +83,7 @@ def growing(path: Path, scored_by: str) -> Iterator[Growing]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise ConfigError(f"{path} is being written by another process; wait for it, or give another") from None
+            raise BusyError(f"{path} is being written by another process; wait for it, or give another") from None
         yield Growing(descriptor, path, scored_by)
         os.fsync(descriptor)
     finally:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from dfad.commands.door import do, enter
 from dfad.commands.jobs import sweep_name
+from dfad.commands.launch import launched
 
 if TYPE_CHECKING:
     from dfad.clips import Manifest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def main() -> NoReturn:
     """Run the command on `sys.argv`."""
-    enter(job, "train")
+    launched(lambda: enter(job, "train"))
 
 
 def job(config: DictConfig) -> None:
@@ -41,8 +42,9 @@ def run(values: dict[str, Any]) -> Path:
     from dfad.commands.screen import screen
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
+    from dfad.training.launched import spread
 
-    config = TrainConfig.read(values)
+    config = TrainConfig.read(spread(values))
     here = screen()
     with mirror_of(config, here.say) or nullcontext() as mirror:  # closed even if the training fails
         done = train(config, here, [mirror] if mirror else [])

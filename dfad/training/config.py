@@ -34,7 +34,10 @@ class DeviceKnobs(Knobs):
     """Where the work is done."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = Field("auto", description="auto takes a GPU if there is one")
-    devices: int = Field(1, ge=1, description="a process for each of them (DDP), all on this machine")
+    devices: int = Field(1, ge=1, description="a process for each of them (DDP) on every machine")
+    num_nodes: Annotated[int, Later] = Field(
+        1, ge=1, description="machines, on each of which torchrun or srun starts it"
+    )
     deterministic: bool = Field(True, description="refuse operations that would give other numbers each time")
 
 
@@ -52,6 +55,9 @@ class TrainerKnobs(DeviceKnobs):
     schedule: Literal["cosine", "constant"] = Field("cosine", description="the learning rate after the warm-up")
     clip_norm: float | None = Field(5.0, gt=0, description="largest gradient norm; null: no clipping")
     accumulate: int = Field(1, ge=1, description="batches per optimiser step")
+    checkpoint_steps: Annotated[int | None, Free] = Field(
+        None, ge=1, description="optimiser steps between checkpoints in an epoch; null: at its end, and on signals"
+    )
     keep_frozen: Annotated[bool, Free] = Field(
         True, description="compute frozen blocks once for all epochs, where nothing random comes before them"
     )
@@ -106,12 +112,13 @@ class TrainConfig(Knobs):
 
     @model_validator(mode="after")
     def _every_device_gets_its_share(self) -> TrainConfig:
-        batch, devices = self.data.batch_size, self.trainer.devices
+        batch, devices = self.data.batch_size, self.trainer.devices * self.trainer.num_nodes
         if batch % devices:
             near = [size for size in (batch // devices * devices, -(-batch // devices) * devices) if size]
+            nodes = f" times trainer.num_nodes={self.trainer.num_nodes}" if self.trainer.num_nodes > 1 else ""
             raise ValueError(
                 f"data.batch_size={batch} is for all devices together and does not divide by "
-                f"trainer.devices={devices}; use data.batch_size={' or '.join(map(str, near))}"
+                f"trainer.devices={self.trainer.devices}{nodes}; use data.batch_size={' or '.join(map(str, near))}"
             )
         return self
 

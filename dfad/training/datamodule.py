@@ -5,6 +5,9 @@ Where an effect needs files or a codec, all augmentation of waveforms comes in t
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -175,7 +178,7 @@ class ClipDataModule(pl.LightningDataModule):
         copies = clip_copies(self.augment, frontend, seed)
         self.dataset = ClipDataset(manifest, frontend, data.limits, chain, copies)
         self.perturb: Callable[[Batch], Tensor] | None = None
-        self._first_epoch = 0
+        self._first_epoch, self._done_before = 0, 0
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled, cropped at random."""
@@ -192,6 +195,7 @@ class ClipDataModule(pl.LightningDataModule):
                 crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,
+                done=lambda epoch: self._done_before if epoch == self._first_epoch else 0,
             )
         )
 
@@ -225,12 +229,18 @@ class ClipDataModule(pl.LightningDataModule):
         return Draws(self.seed, self._epoch(), batch.row, batch.draw)
 
     def state_dict(self) -> dict[str, int]:
-        """Tell the checkpoint which epoch comes next."""
-        return {"next_epoch": self._epoch()}
+        """Tell the checkpoint which epoch comes next, or is going on, and how many of its batches were trained on.
+
+        Loader processes read ahead; what counts is what has gone through the network.
+        """
+        assert self.trainer is not None
+        epochs, batches = self.trainer.fit_loop.epoch_progress.current, self.trainer.fit_loop.epoch_loop.batch_progress
+        going_on = epochs.ready > cast(_ProcessedTracker, epochs).processed
+        return {"next_epoch": self._epoch(), "done": batches.current.ready if going_on else 0}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Take that from a checkpoint."""
-        self._first_epoch = state_dict["next_epoch"]
+        self._first_epoch, self._done_before = state_dict["next_epoch"], state_dict.get("done", 0)
 
     def keep(self, kept: Kept) -> None:
         """Give what is kept instead of waveforms from now on, to training and validation."""
@@ -268,10 +278,22 @@ class ClipDataModule(pl.LightningDataModule):
             collate_fn=self.dataset.collate,
             pin_memory=on_gpu,
             persistent_workers=workers > 0,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_alone,
             generator=torch.Generator(),  # its own: a loader must not draw from the network's random numbers
         )
 
 
-def _one_thread(worker: int) -> None:
+def _alone(worker: int) -> None:
+    """Make a loader process: one thread, and signals that ask for an end are for the training, which ends it."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """A scheduler sends SIGTERM to all processes of a job; that of the parent alone is meant for this one."""
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        pass
+    os._exit(0)

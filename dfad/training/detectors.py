@@ -195,6 +195,8 @@ class StagedDetector(Detector):
         knobs, network = self._staged()
         network.freeze(knobs.trained_in(self.current_epoch))
 
+    on_train_start = on_train_epoch_start  # a run that goes on inside an epoch does not begin one
+
     def _staged(self) -> tuple[StagedKnobs, Staged]:
         knobs, network = self.knobs.model, self.network
         assert isinstance(knobs, StagedKnobs)

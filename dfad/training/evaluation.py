@@ -171,6 +171,6 @@ def _hash8(config: EvalConfig, data: CorpusKnobs, clips: str, chosen: str, check
         "clips": clips,
         "split": chosen,
         "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        "devices": {**config.trainer.plain(), "accelerator": accelerator_of(config.trainer)},
+        "devices": {**config.trainer.identity(), "accelerator": accelerator_of(config.trainer)},
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]

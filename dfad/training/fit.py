@@ -28,11 +28,13 @@ from dfad.training.familiar import familiar_of
 from dfad.training.frozen import keep_frozen
 from dfad.training.hardening import Hardening
 from dfad.training.judging import deployed_before, judge, judged_with, stored_tables, write_tables
+from dfad.training.meeting import require_shared
 from dfad.training.mixing import Mixing
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
 from dfad.training.shares import cells_of, copies_by_part, drawn_by_class, drawn_by_part, parts_of
+from dfad.training.stops import batches_before
 from dfad.training.together import together
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
@@ -106,6 +108,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
 def follow(rank: Rank, *, config: dict[str, Any], folder: str, clips: str) -> None:
     """Do the share of another rank; the first has looked at everything and writes what there is to write."""
     knobs, run = TrainConfig.read(config), Run(Path(folder))
+    require_shared(run.folder)
     usable = knobs.data.manifest().without(run.read_json("manifest.json")["skipped"])
     detector = _new_detector(knobs, usable, SILENT)
     keep = keep_frozen(knobs, usable, clips, detector.split, run.folder.name, SILENT)
@@ -122,8 +125,11 @@ def _open_run(run: Run, config: TrainConfig, accelerator: str, screen: Screen) -
     """Say what the run does, and store what it depends on."""
     now = environment(config.seed, accelerator)
     if run.last.is_file():
-        epoch = f"{_sound(run.last).epoch} of {config.trainer.max_epochs}"
-        screen.say(f"run [bold]{escape(str(run.folder))}[/] goes on after its last whole epoch, {epoch}")
+        epoch, batches = _sound(run.last).epoch, batches_before(run.last)
+        where = f"batch {batches} of epoch" if batches else "its last whole epoch,"
+        screen.say(
+            f"run [bold]{escape(str(run.folder))}[/] goes on after {where} {epoch} of {config.trainer.max_epochs}"
+        )
         if differences := changed(run.read_json("environment.json") or {}, now):
             screen.say(
                 f"[yellow]note[/] it began under other versions, so its numbers may differ: {', '.join(differences)}"

@@ -119,6 +119,9 @@ def keep_frozen(
     """
     if split is None or not config.trainer.keep_frozen or config.trainer.precision != "32-true":
         return []  # in mixed precision training and validation see other outputs
+    if config.trainer.num_nodes > 1:
+        screen.say("frozen blocks are computed in every epoch: several hosts cannot write one file together")
+        return []
     if config.augment.random:
         screen.say("frozen blocks hear other clips in every epoch; augment=none has them computed once")
         return []

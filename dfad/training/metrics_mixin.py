@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import lightning.pytorch as pl
 import numpy as np
+import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import BinaryAccuracy
 
 from dfad.clips import Manifest
@@ -55,6 +56,25 @@ class MetricsMixin(pl.LightningModule):
         self.log(f"{phase}/accuracy", accuracy, on_step=False, on_epoch=True, batch_size=len(rows))
         if counts and phase != "train":
             self._seen[phase].append((rows.numpy(), outputs.detach().float().cpu().numpy()))
+
+    def measured(self) -> dict[str, dict[str, Any]]:
+        """What the running metrics of training hold, as plain numbers: what comes back from them is the same."""
+        return {
+            name: {key: cast(Tensor, value).tolist() for key, value in metric.metric_state.items()}
+            for name, metric in self._of_training().items()
+        }
+
+    def measured_before(self, measured: dict[str, dict[str, Any]]) -> None:
+        """Go on with what they held, in an epoch that was cut off; perhaps no batch of it is left."""
+        for name, metric in self._of_training().items():
+            for key, value in cast(dict[str, Tensor], metric.metric_state).items():
+                setattr(metric, key, torch.tensor(measured[name][key], dtype=value.dtype, device=value.device))
+            metric._update_count = 1
+            self.log(f"train/{name}", metric, on_step=False, on_epoch=True)
+
+    def _of_training(self) -> dict[str, Metric]:
+        found = {"loss": self.running_loss["train_loss"], "accuracy": self.running_accuracy["train_accuracy"]}
+        return cast(dict[str, Metric], found)
 
     def log_odds(self, scores: Any) -> Any:
         """What outputs are as log-odds, which accuracy and Cllr are of; here they are such."""

@@ -1,4 +1,4 @@
-"""Ranks: the processes that train or score together, one for each device of this machine."""
+"""Ranks: the processes that train or score together, one for each device of this machine, or of several."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -15,7 +15,11 @@ import torch
 import torch.distributed
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 
+from dfad.errors import ConfigError, DataError, DfadError
+
+JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.task"}  # modules with a function `follow`
 READY = b"ready"
+INTERNAL = 70  # exit code of a rank for an error that is no DfadError
 T = TypeVar("T")
 
 
@@ -27,12 +31,18 @@ class Rank:
     world: int = 1
     port: int = 0  # where rank 0 waits for the others
     told: int | None = None  # pipe to rank 0
+    meet: Callable[[], Rank] | None = None  # where there is no pipe, as a launcher has started the ranks
+    address: str = "127.0.0.1"  # of rank 0
+    node: int = 0  # which of the hosts this is
+    local: int | None = None  # which of the host's ranks, if there are several hosts
 
     def ready(self) -> Rank:
         """Tell rank 0 that what can fail alone is behind, and learn where to meet; after that it goes with rank 0.
 
         Input is read bare: the lock of `sys.stdin` would be held for ever, and loader processes close it.
         """
+        if self.meet:
+            return self.meet()
         assert self.told is not None
         os.write(self.told, READY)
         os.close(self.told)
@@ -67,7 +77,7 @@ class _Started(ClusterEnvironment):
 
     @property
     def main_address(self) -> str:
-        return "127.0.0.1"
+        return self.rank.address
 
     @property
     def main_port(self) -> int:
@@ -90,10 +100,10 @@ class _Started(ClusterEnvironment):
         """It is known already."""
 
     def local_rank(self) -> int:
-        return self.rank.number
+        return self.rank.number if self.rank.local is None else self.rank.local
 
     def node_rank(self) -> int:
-        return 0
+        return self.rank.node
 
 
 @contextmanager
@@ -114,6 +124,13 @@ def gathered(parts: list[T], world: int) -> list[T]:
     everyone: list[list[T]] = [[] for _ in range(world)]
     torch.distributed.all_gather_object(everyone, parts)
     return [part for rank in everyone for part in rank]
+
+
+def other_error(number: int, code: int, text: str) -> Exception:
+    """What made another rank fail, as it has told it."""
+    if code == INTERNAL or code < 0 or not text:
+        return RuntimeError(f"rank {number} ended with code {code}\n{text}".rstrip())
+    return {2: ConfigError, 3: DataError}.get(code, DfadError)(text)
 
 
 def free_port() -> int:

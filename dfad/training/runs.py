@@ -71,7 +71,7 @@ class Run:
 
     @property
     def last(self) -> Path:
-        """The checkpoint of the last whole epoch."""
+        """The checkpoint of the last whole epoch, or of a step inside one."""
         return self.folder / "checkpoints" / "last.ckpt"
 
     @property
@@ -155,7 +155,7 @@ class Run:
                 raise
             raise DfadError(
                 f"cannot write to {self.folder}: no space is left on the disk, or the quota is used up\n"
-                "free some, then type the same command: the run goes on after its last whole epoch"
+                "free some, then type the same command: the run goes on after its last checkpoint"
             ) from error
 
     def clear(self) -> None:

@@ -41,6 +41,8 @@ class TrainBatches(Sampler[list[Pick]]):
         crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
+        done: tells how many batches of an epoch were trained on before and are passed over; the length stays that of
+            the whole epoch.
     """
 
     def __init__(
@@ -55,11 +57,12 @@ class TrainBatches(Sampler[list[Pick]]):
         crop: bool = True,
         rank: int = 0,
         world: int = 1,
+        done: Callable[[int], int] = lambda epoch: 0,
     ) -> None:
         self.rows, self.cells, self.batch_size = rows, cells, batch_size
         self.draws = len(rows) + copies
         self.seed, self.epoch, self.crop = seed, epoch, crop
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.done = rank, world, done
 
     def __len__(self) -> int:
         return -(-(self.draws // self.world) // self.batch_size)
@@ -71,7 +74,8 @@ class TrainBatches(Sampler[list[Pick]]):
         position = draws.uniform("crop").numpy() if self.crop else np.zeros(len(order))
         mine = slice(self.rank, len(order) // self.world * self.world, self.world)
         order, draw, position = order[mine], draw[mine], position[mine]
-        for start in range(0, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
+        first = self.done(epoch) * self.batch_size
+        for start in range(first, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
             part = slice(start, start + self.batch_size)
             picks = zip(order[part].tolist(), draw[part].tolist(), position[part].tolist(), strict=True)
             yield [Pick(*pick, epoch) for pick in picks]

@@ -17,6 +17,7 @@ from dfad.robustness.conditions import Condition
 from dfad.robustness.options import RobustnessKnobs
 from dfad.scores import ScoreTable
 from dfad.training.config import DeviceKnobs, EvalConfig
+from dfad.training.meeting import require_shared
 from dfad.training.ranks import Rank
 from dfad.training.runs import Run, environment
 from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
@@ -105,6 +106,7 @@ def follow(
 ) -> None:
     """Do the share of another rank: score its batches of the clips that the first has chosen."""
     knobs, path = Data.read({"data": data}).data, Path(checkpoint)
+    require_shared(Path(folder))
     skipped = Run(Path(folder)).read_json("manifest.json")["skipped"]
     usable = chosen_clips(knobs.manifest(), chosen).without(skipped)
     suite = RobustnessKnobs.read(robustness)

@@ -25,18 +25,18 @@ from typing import IO, Any
 
 import torch
 
-from dfad.errors import ConfigError, DataError, DfadError
+from dfad.errors import STOPPED, ConfigError, DfadError
 from dfad.training.config import DeviceKnobs
-from dfad.training.ranks import ALONE, READY, Rank, free_port, threads
+from dfad.training.meeting import meeting
+from dfad.training.ranks import ALONE, INTERNAL, JOBS, READY, Rank, free_port, other_error, threads
+from dfad.training.stops import ASKING, waited_for
 
-JOBS = {"train": "dfad.training.fit", "evaluate": "dfad.training.task"}  # modules with a function `follow`
 _GRACE_S = 15.0  # for rank 0 to leave by itself
-_INTERNAL = 70  # exit code of a rank for an error that is no DfadError
 
 
 @contextmanager
 def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterator[Rank]:
-    """Start the other ranks on a job, and end them with it.
+    """Start the other ranks on a job, and end them with it; or tell it those that a launcher has started.
 
     Args:
         devices: how many, and of which kind.
@@ -49,6 +49,16 @@ def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterato
     Raises:
         DfadError: what made another rank fail.
     """
+    if launched := meeting():
+        with threads(torch.get_num_threads() // devices.devices), launched.together(job, details) as rank:
+            yield rank
+        return
+    if devices.num_nodes > 1:
+        raise ConfigError(
+            f"trainer.num_nodes={devices.num_nodes}, but this process was started alone; type on every host: torchrun "
+            f"--nnodes {devices.num_nodes} --nproc-per-node {devices.devices} --rdzv-backend c10d "
+            "--rdzv-endpoint FIRST_HOST:29500 train.py …"
+        )
     if devices.devices == 1:
         yield ALONE
         return
@@ -123,10 +133,7 @@ class _Other:
 
     def error(self) -> Exception:
         self.said.seek(0)
-        text, code = self.said.read().decode(errors="replace").strip(), self.process.returncode
-        if code == _INTERNAL or code < 0 or not text:
-            return RuntimeError(f"rank {self.number} ended with code {code}\n{text}".rstrip())
-        return {2: ConfigError, 3: DataError}.get(code, DfadError)(text)
+        return other_error(self.number, self.process.returncode, self.said.read().decode(errors="replace").strip())
 
     def end(self) -> None:
         """Kill it, loader processes included, if it is still there."""
@@ -199,16 +206,19 @@ def _signals() -> Iterator[int | None]:
 
 def _watch(others: list[_Other], heard: int | None, done: threading.Event) -> None:
     """End this process if it should stop, or another rank failed, and it goes on waiting, as NCCL can for long."""
+    asked = 0
     while not done.wait(0.5):
         numbers = os.read(heard, 64) if heard is not None and select.select([heard], [], [], 0)[0] else b""
-        stop = next((number for number in numbers if number in (signal.SIGINT, signal.SIGTERM)), None)
+        asked += sum(number in ASKING for number in numbers)
+        code = 128 + signal.SIGINT if signal.SIGINT in numbers else STOPPED
+        stop = signal.SIGINT in numbers or asked > waited_for.is_set()  # a training may take its time after the first
         failed = next((other for other in others if other.failed), None)
         if (stop or failed) and not done.wait(_GRACE_S):
             text = f"error {failed.error()}" if failed else "stopped: it did not leave by itself"
             print(text, file=sys.stderr, flush=True)
             for other in others:
                 other.end()
-            os._exit(128 + stop if stop else 1)
+            os._exit(code if stop else 1)
 
 
 def _follow() -> int:
@@ -225,7 +235,7 @@ def _follow() -> int:
         return error.exit_code
     except Exception:
         print(format_exc(), file=sys.stderr)
-        return _INTERNAL
+        return INTERNAL
     return 0
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.plugins.io import TorchCheckpointIO
@@ -24,6 +23,7 @@ from dfad.training.norms import SyncedNorms
 from dfad.training.quiet import CONSOLE_OPTIONS, hush
 from dfad.training.ranks import ALONE, Rank
 from dfad.training.runs import Run
+from dfad.training.stops import Stops, leave, listen
 
 MONITOR = "val/cllr"  # an EER saturates at 0 and says nothing of calibration
 
@@ -77,8 +77,9 @@ def make_trainer(
     return pl.Trainer(
         accelerator=accelerator,
         devices=knobs.devices,
+        num_nodes=knobs.num_nodes,
         strategy=f"ddp_find_unused_parameters_{str(unfreezes).lower()}" if rank.world > 1 else "auto",
-        plugins=[*rank.environment, *plugins],
+        plugins=[*(rank.environment or [LightningEnvironment()]), *plugins],  # else it looks for Slurm's by itself
         deterministic=knobs.deterministic,
         benchmark=False,
         logger=False,
@@ -142,7 +143,7 @@ def make_fitting_trainer(
             folder=run.folder,
             rank=rank,
             unfreezes=unfreezes,
-            callbacks=[*callbacks, *bar, *stopping, *checkpoints],
+            callbacks=[*callbacks, *bar, *stopping, Stops(run.last, knobs.checkpoint_steps, say), *checkpoints],
             enable_progress_bar=progress,
             plugins=[_AtomicCheckpoints(), *([SyncedNorms(accelerator_of(knobs))] if rank.world > 1 else [])],
             **fixed,
@@ -153,20 +154,13 @@ def make_fitting_trainer(
 
 
 class _Terminable(Callback):
-    """SIGTERM ends the process as Ctrl-C does: at once, as the run goes on after its last whole epoch.
+    """SIGTERM and SIGUSR1 end an evaluation as Ctrl-C does: at once.
 
     Lightning's own handler waits for the batch to end, or, on several devices, for ranks that do not listen.
     """
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _leave)
-
-    on_test_start = on_train_start
-
-
-def _leave(number: int, frame: Any) -> NoReturn:
-    raise SystemExit(128 + number)
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        listen(leave)
 
 
 class _Patience(EarlyStopping):

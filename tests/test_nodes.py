@@ -1,0 +1,140 @@
+"""Processes that torchrun or srun has started: who they are, and that they train what one command's own ranks train."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dfad.errors import ConfigError
+from dfad.scores import ScoreTable
+from dfad.training.config import DeviceKnobs
+from dfad.training.launched import Place, place, spread
+from dfad.training.meeting import require_shared
+from dfad.training.ranks import free_port
+from dfad.training.together import together
+from tests.conftest import ROOT, environment
+from tests.test_resume import only_run
+from tests.test_stops import STORED, WORDS, require_same
+
+TORCHRUN = {
+    **{"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"},
+    **{"MASTER_ADDR": "one", "MASTER_PORT": "29500", "TORCHELASTIC_USE_AGENT_STORE": "True"},
+}
+SRUN = {
+    **{"SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8", "SLURM_STEP_TASKS_PER_NODE": "4(x2)"},
+    **{"SLURM_STEP_NODELIST": "gpu[07-08,11]", "SLURM_JOB_ID": "123456", "SLURM_STEP_ID": "2"},
+}
+
+
+def test_variables_of_launchers() -> None:
+    assert place(TORCHRUN) == Place(3, 4, 1, 2, "one", 29500, hosted=True)
+    assert place(SRUN) == Place(5, 8, 1, 4, "gpu07", 15_000 + 123458 % 15_000)
+    assert place(SRUN | {"MASTER_ADDR": "x", "MASTER_PORT": "7"}) == Place(5, 8, 1, 4, "x", 7)
+    assert place({**SRUN, **TORCHRUN}) == place(TORCHRUN)  # torchrun within a step
+    assert place(SRUN).nodes == 2  # type: ignore[union-attr]
+
+
+def test_a_process_that_was_started_alone_waits_for_nobody() -> None:
+    assert place({}) is None
+    assert place(TORCHRUN | {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1"}) is None
+    step = {name: value for name, value in SRUN.items() if "STEP" not in name}
+    assert place(step | {"SLURM_NTASKS": "8"}) is None  # the shell of a batch script
+
+
+def test_hosts_with_unequal_numbers_are_refused() -> None:
+    for variables in (TORCHRUN | {"WORLD_SIZE": "5"}, SRUN | {"SLURM_STEP_TASKS_PER_NODE": "4,2"}):
+        with pytest.raises(ConfigError, match="equally many processes"):
+            place(variables)
+
+
+def test_devices_and_hosts_are_those_of_the_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert spread({"trainer": {"devices": 7}}) == {"trainer": {"devices": 7}}
+    for name, value in SRUN.items():
+        monkeypatch.setenv(name, value)
+    there = {"trainer": {"devices": 4, "num_nodes": 2}}
+    assert spread({"trainer": {"devices": 1}}) == there
+    assert spread(there) == there
+    with pytest.raises(
+        ConfigError, match=r"trainer\.devices=8 trainer\.num_nodes=1, but 8 processes .* 4 on each host"
+    ):
+        spread({"trainer": {"devices": 8}})
+
+
+def test_several_hosts_need_a_launcher() -> None:
+    with pytest.raises(ConfigError, match="torchrun --nnodes 2"), together(DeviceKnobs(num_nodes=2), "train", {}):
+        pytest.fail("it went on alone")
+
+
+def test_a_folder_that_a_host_does_not_see(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="shared file system"):
+        require_shared(tmp_path / "runs" / "x")
+
+
+def torchrun(*words: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", *words]
+    return subprocess.Popen(
+        command, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**environment(), "PYTHONPATH": str(ROOT)}, **more,
+    )  # fmt: skip
+
+
+def test_a_rank_that_is_killed_inside_an_epoch_is_started_again(
+    manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *WORDS, "trainer.checkpoint_steps=1"]
+    for home in ("whole", "cut"):
+        (tmp_path / home).mkdir()
+    whole = dfad("train", *words, "trainer.devices=2", cwd=tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    start = ["--standalone", "--nproc-per-node=2", "--max-restarts=1", "-m"]
+    process = torchrun(*start, "tests.interrupted", "SIGKILL:training:1:2:1", *words, cwd=tmp_path / "cut")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    assert "goes on after batch 2 of epoch 2 of 3" in out
+    assert out.count("epoch 3/3") == 1
+    require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "cut"))
+    process = torchrun(*start, "dfad", "train", *words, cwd=tmp_path / "cut")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    assert out.count("is finished already") == 1
+
+
+@pytest.mark.slow
+def test_two_hosts_train_what_two_devices_train(manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *WORDS]
+    for home in ("one", "two"):
+        (tmp_path / home).mkdir()
+    assert dfad("train", *words, "trainer.devices=2", cwd=tmp_path / "one").returncode == 0
+    start = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{free_port()}"]
+    hosts = [torchrun(*start, str(ROOT / "train.py"), *words, cwd=tmp_path / "two") for _ in range(2)]
+    said = [host.communicate(timeout=240) for host in hosts]
+    assert [host.returncode for host in hosts] == [0, 0], said
+    one, two = only_run(tmp_path / "one"), only_run(tmp_path / "two")
+    for name in STORED:
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    process = torchrun(
+        "--standalone", "--nproc-per-node=2", str(ROOT / "eval.py"), f"run={one}", "split=val",
+        "trainer.accelerator=cpu", cwd=tmp_path,
+    )  # fmt: skip
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    (scores,) = one.glob("evals/*/scores.csv")
+    assert ScoreTable.read(scores).frame.equals(ScoreTable.read(one / "scores" / "val.csv").frame)
+
+
+@pytest.mark.slow
+def test_a_sweep_and_a_wrong_word(manifest_csv: Path, tmp_path: Path) -> None:
+    words = ["-m", "data=manifest", f"data.path={manifest_csv}", *WORDS, "trainer.max_epochs=1", "seed=1,2"]
+    process = torchrun("--standalone", "--nproc-per-node=2", str(ROOT / "train.py"), *words, cwd=tmp_path)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, out + err
+    assert out.count("epoch 1/1") == 2
+    process = torchrun("--standalone", "--nproc-per-node=2", str(ROOT / "train.py"), "model.lrr=1", cwd=tmp_path)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1  # torchrun's own
+    assert err.count("did you mean 'model.lr'?") == 1

@@ -1,0 +1,112 @@
+"""A training that a signal ends inside an epoch goes on there, bit for bit: real processes, real signals."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dfad.training.stops import STOPPED, Stops
+from tests.conftest import ROOT, SMALL, environment
+from tests.test_resume import only_run
+
+WORDS = [*SMALL, "trainer.max_epochs=3", "augment=light", "model.dropout=0.5", "model.head=[8]", "data.balance=sampler"]
+STORED = ("curves.csv", "scores/val.csv", "scores/test.csv", "metrics.json")
+
+
+def interrupted(spec: str, words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tests.interrupted", spec, *words],
+        cwd=cwd, capture_output=True, text=True, timeout=120, env={**environment(), "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def require_same(one: Path, other: Path) -> None:
+    """Whether two runs are the same bit for bit."""
+    assert one.name == other.name
+    for name in STORED:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    for name in ("best", "last"):
+        first, second = (
+            torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+            for folder in (one, other)
+        )
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first), name
+
+
+ALL = ("SIGTERM:training:0:0:0", "SIGUSR1:training:1:1:0", "SIGTERM:training:1:2:0", "SIGTERM:validation:2:0:0")
+UNFREEZING = [
+    *("model=vgg16", "model.variant=vgg11", "model.pretrained=none", "model.unfreeze_from=4", "model.unfreeze_every=1"),
+    *("model.hidden=8", "frontend.n_mels=40", "frontend.crop_s=0.5", "data.batch_size=8", "trainer.accelerator=cpu"),
+    *("trainer.max_epochs=3", "eval.resamples=50"),
+]
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers", "specs", "more"),
+    [
+        (1, 0, ["SIGTERM:training:1:1:0", "SIGUSR1:validation:1:0:0"], WORDS),
+        (2, 2, ["SIGUSR1:training:1:0:0"], WORDS),
+        pytest.param(1, 2, ALL, WORDS, marks=pytest.mark.slow),
+        pytest.param(2, 0, ALL, WORDS, marks=pytest.mark.slow),
+        pytest.param(2, 2, ALL, [*WORDS, "trainer.accumulate=2"], marks=pytest.mark.slow),
+        pytest.param(1, 0, ["SIGTERM:training:1:1:0"], UNFREEZING, marks=pytest.mark.slow),
+    ],
+)
+def test_it_ends_bit_for_bit_like_an_undisturbed_one(
+    devices: int,
+    workers: int,
+    specs: list[str],
+    more: list[str],
+    manifest_csv: Path,
+    dfad: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *more, f"data.workers={workers}"]
+    words += [f"trainer.devices={devices}"]
+    for home in ("whole", "cut"):
+        (tmp_path / home).mkdir()
+    whole = dfad("train", *words, cwd=tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    for spec in specs:
+        done = interrupted(spec, words, tmp_path / "cut")
+        assert done.returncode == 143, done.stdout + done.stderr
+        assert "stopping: writing a checkpoint after batch" in done.stdout
+        assert "the same command goes on after batch" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert (only_run(tmp_path / "cut") / "checkpoints" / "last.ckpt").is_file()
+    again = dfad("train", *words, cwd=tmp_path / "cut")
+    assert again.returncode == 0, again.stderr
+    assert "goes on after batch" in again.stdout
+    require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "cut"))
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_after_its_last_checkpoint(
+    manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *SMALL, "trainer.max_epochs=2"]
+    for home in ("whole", "cut"):
+        (tmp_path / home).mkdir()
+    assert dfad("train", *words, cwd=tmp_path / "whole").returncode == 0
+    done = interrupted("SIGKILL:training:1:2:0", [*words, "trainer.checkpoint_steps=1"], tmp_path / "cut")
+    assert done.returncode == -signal.SIGKILL
+    again = dfad("train", *words, "trainer.checkpoint_steps=1", cwd=tmp_path / "cut")
+    assert "goes on after batch 2 of epoch 2 of 2" in again.stdout, again.stderr
+    require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "cut"))
+
+
+def test_a_second_signal_is_not_waited_for(tmp_path: Path) -> None:
+    stops = Stops(tmp_path / "last.ckpt", None, print)
+    stops._hear(signal.SIGTERM, None)
+    assert stops.asked
+    with pytest.raises(SystemExit) as leave:
+        stops._hear(signal.SIGUSR1, None)
+    assert leave.value.code == STOPPED
