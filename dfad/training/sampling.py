@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 
 from dfad.draws import Draws
 from dfad.training.shares import Cell
+from dfad.training.windows import Windows
 
 
 class Pick(NamedTuple):
@@ -41,6 +42,8 @@ class TrainBatches(Sampler[list[Pick]]):
         crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
+        windows: of packs that are read chunk by chunk. Each rank then has a stretch of the epoch, and so chunks of its
+            own, instead of every so-manieth clip.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class TrainBatches(Sampler[list[Pick]]):
         crop: bool = True,
         rank: int = 0,
         world: int = 1,
+        windows: Windows | None = None,
     ) -> None:
+        self.windows = windows
         self.rows, self.cells, self.batch_size = rows, cells, batch_size
         self.draws = len(rows) + copies
         self.seed, self.epoch, self.crop = seed, epoch, crop
@@ -66,10 +71,15 @@ class TrainBatches(Sampler[list[Pick]]):
 
     def __iter__(self) -> Iterator[list[Pick]]:
         epoch = self.epoch()
-        order, draw = self._order(np.random.default_rng((self.seed, epoch)))
+        random = np.random.default_rng((self.seed, epoch))
+        order, draw = self._order(random)
+        each = len(order) // self.world
+        mine = slice(self.rank, each * self.world, self.world)
+        if self.windows:
+            by = self.windows.order(order, random)
+            order, draw, mine = order[by], draw[by], slice(self.rank * each, (self.rank + 1) * each)
         draws = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw))
         position = draws.uniform("crop").numpy() if self.crop else np.zeros(len(order))
-        mine = slice(self.rank, len(order) // self.world * self.world, self.world)
         order, draw, position = order[mine], draw[mine], position[mine]
         for start in range(0, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
             part = slice(start, start + self.batch_size)
