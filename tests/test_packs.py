@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import shutil
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from dfad.corpora.packed_clips import Recipe
 from dfad.corpora.packing import write_pack
 from dfad.errors import AudioError, ConfigError, DataError
 from dfad.packs import where
+from dfad.packs.ahead import AHEAD
 from dfad.packs.buckets import Bucket
 from dfad.packs.web import Web
+from dfad.training.windows import Windows
 from tests.packs import all_kinds, packed, shelf
 
 SMALL_CHUNK = 100_000  # bytes
@@ -268,7 +271,7 @@ def test_what_is_damaged_on_the_way_is_never_used(pack: Path, tmp_path: Path) ->
 
 
 def _read_all(url: str, cache: Path, seed: int, limit: float, into: Any) -> None:
-    manifest, _ = packed(url, cache=str(cache), cache_gb=limit, window=2)
+    manifest, _ = packed(url, cache=str(cache), cache_gb=limit, window=1)
     for row in np.random.default_rng(seed).permutation(len(manifest))[:20].tolist():
         into.put((row, float(load(manifest.path(row), sample_rate=16000).sum())))
 
@@ -280,8 +283,10 @@ def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str,
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
     with shelf(packs["as-is"]) as server:
-        with pytest.raises(ConfigError, match=r"more than data.cache_gb=0.00025: .* use data.window=16"):
+        with pytest.raises(ConfigError, match=r"more than data.cache_gb=0.00025: .* data.window=16"):
             packed(server.url, cache=str(tmp_path / "cache"), cache_gb=limit / 1e9)
+        with pytest.raises(ConfigError, match=r"data.window=2: chunks for .* more than data.cache_gb=0.00025"):
+            packed(server.url, cache=str(tmp_path / "cache"), cache_gb=limit / 1e9, window=2)
         options = (server.url, tmp_path / "cache")
         other = context.Process(target=_read_all, args=(*options, 0, limit / 1e9, found))
         other.start()
@@ -294,6 +299,42 @@ def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str,
     assert sum(name.endswith(".tar") for _, name, _ in server.asked) > len(pack.listing.chunks)  # some came again
     kept = [path.stat().st_size for path in (tmp_path / "cache").rglob("*.tar")]
     assert sum(kept) <= limit
+
+
+def test_chunks_are_fetched_before_they_are_wanted_and_not_much_before(packs: dict[str, Path], tmp_path: Path) -> None:
+    with shelf(packs["as-is"]) as server:
+        knobs = CORPORA["packed"].read({"name": "packed", "path": server.url, "cache": str(tmp_path), "window": 1})
+        manifest = knobs.manifest()
+        windows = Windows.of(manifest, knobs)
+        assert windows
+        rows = manifest.rows("train")
+        rows = rows[windows.order(rows, np.random.default_rng(0))]
+        order = list(dict.fromkeys(f"train-{chunk:05}.tar" for chunk in windows.chunk[rows]))
+        assert len(order) > AHEAD + 2
+        starts = windows.ahead(rows, range(0, len(rows), 2))
+
+        def fetched() -> list[str]:
+            return [name for _, name, _ in server.asked if name.endswith(".tar")]
+
+        for at, start in enumerate(starts):
+            begun = set(windows.chunk[rows[: start + 1]].tolist())
+            wanted = order[: len(begun) + AHEAD]
+            for _ in range(500):
+                if len(fetched()) >= len(wanted):
+                    break
+                time.sleep(0.01)
+            assert fetched() == wanted
+            if at == len(rows) // 4:
+                break
+        assert len(fetched()) < len(order)
+        before = len(fetched())
+        starts.close()  # type: ignore[attr-defined]
+        begin = len(rows) // 2  # as an epoch that goes on: what lies before is not fetched
+        resumed = windows.ahead(rows, range(begin, len(rows), 2))
+        next(resumed)
+        later = {f"train-{chunk:05}.tar" for chunk in windows.chunk[rows[begin:]]}
+        time.sleep(0.2)
+        assert set(fetched()[before:]) <= later
 
 
 # --- object stores -------------------------------------------------------------------------------

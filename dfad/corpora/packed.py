@@ -34,7 +34,12 @@ class PackedKnobs(CorpusKnobs):
         if pack.cache and self.window is None and pack.listing.size > limit:
             raise ConfigError(
                 f"the pack {self.path} has {readable(pack.listing.size)}, more than data.cache_gb={self.cache_gb:g}: "
-                "a shuffle over all of it would fetch a chunk for every clip; "
-                "use data.window=16, or a larger data.cache_gb"
+                "in any order, hardly a chunk would be there when a clip of it is wanted; raise data.cache_gb, or "
+                "train with data.window=16"
+            )
+        if pack.cache and self.window and (need := (self.window + 1) * pack.listing.largest) > limit:
+            raise ConfigError(
+                f"data.window={self.window}: chunks for {readable(need)} are in use at a time, more than "
+                f"data.cache_gb={self.cache_gb:g}; raise that, or lower the window"
             )
         return manifest

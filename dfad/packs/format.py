@@ -48,6 +48,11 @@ class Listing:
         """Bytes of all chunks together."""
         return sum(chunk.size for chunk in self.chunks)
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest chunk."""
+        return max((chunk.size for chunk in self.chunks), default=0)
+
     def text(self) -> bytes:
         """As it is written."""
         plain = {"format": FORMAT, "made": dict(self.made), "clips": _plain(self.clips)}

@@ -48,6 +48,11 @@ class Pack(Store):
         """The chunks of clips, by number. Shape: (clips,) of str -> (clips,) int64."""
         return self.chunks[np.searchsorted(self.hashes, np.fromiter(map(_hash, ids), np.uint64, len(ids)))]
 
+    def bring(self, chunk: File) -> None:
+        """See to it that a chunk is on this machine."""
+        if self.cache:
+            self.cache.path(chunk)
+
     def open(self, chunk: File) -> int:
         """A descriptor of a chunk."""
         if self.cache:

@@ -81,8 +81,9 @@ class TrainBatches(Sampler[list[Pick]]):
         draws = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw))
         position = draws.uniform("crop").numpy() if self.crop else np.zeros(len(order))
         order, draw, position = order[mine], draw[mine], position[mine]
-        for start in range(0, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
-            part = slice(start, start + self.batch_size)
+        starts = range(0, len(order), self.batch_size)
+        for start in self.windows.ahead(order, starts) if self.windows else starts:
+            part = slice(start, start + self.batch_size)  # no list of all: of ten million picks it is gigabytes
             picks = zip(order[part].tolist(), draw[part].tolist(), position[part].tolist(), strict=True)
             yield [Pick(*pick, epoch) for pick in picks]
 

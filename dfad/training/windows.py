@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +13,7 @@ from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.corpora.packed import PackedKnobs
 from dfad.packs import Pack
+from dfad.packs.ahead import fetched_ahead
 from dfad.roots import Roots
 
 
@@ -27,11 +30,13 @@ class Windows:
         group: of each clip, its pack; -1 if it is in none that has a window. Shape: (clips of the manifest,)
         chunk: of each clip, its chunk's number in its pack. Shape: (clips of the manifest,)
         windows: of each pack.
+        packs: themselves.
     """
 
     group: np.ndarray
     chunk: np.ndarray
     windows: tuple[int, ...]
+    packs: tuple[Pack, ...] = ()
 
     @classmethod
     def of(cls, manifest: Manifest, data: CorpusKnobs) -> Self | None:
@@ -41,6 +46,7 @@ class Windows:
         roots = manifest.root.parts if isinstance(manifest.root, Roots) else {"": manifest.root}
         group, chunk = np.full((2, len(manifest)), -1, np.int64)
         windows: list[int] = []
+        packs: list[Pack] = []
         ids = manifest.frame["id"]
         for part, knobs in parts.items():
             pack = roots[part]
@@ -50,7 +56,8 @@ class Windows:
             group[inside] = len(windows)
             chunk[inside] = pack.files(ids[inside].str.slice(len(part) + 1 if mix else 0).to_numpy())
             windows.append(knobs.window)
-        return cls(group, chunk, tuple(windows)) if windows else None
+            packs.append(pack)
+        return cls(group, chunk, tuple(windows), tuple(packs)) if windows else None
 
     def order(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """In which order rows that were shuffled are read.
@@ -65,3 +72,23 @@ class Windows:
             turn = random.permutation(len(wanted))[chunk]
             when[inside] = (turn + window * when[inside]) / (len(wanted) + window)
         return np.argsort(when, kind="stable")
+
+    def ahead(self, rows: np.ndarray, starts: range) -> Iterator[int]:
+        """Give the starts of batches, and fetch chunks before the batches that read them.
+
+        Shape:
+            rows: (draws,) int64, in the order in which they are read
+        """
+        rest = rows[starts.start :]
+        found, first = np.unique(np.stack([self.group[rest], self.chunk[rest]]), axis=1, return_index=True)
+        chunks, wanted = [], []
+        for at in np.argsort(first).tolist():
+            group, chunk = found[:, at].tolist()
+            if group >= 0 and self.packs and self.packs[group].cache:
+                chunks.append((self.packs[group], self.packs[group].listing.chunks[chunk]))
+                wanted.append(starts.start + int(first[at]))
+        with fetched_ahead(chunks, wanted) if chunks else nullcontext() as reached:
+            for start in starts:
+                if reached:
+                    reached(start)
+                yield start
