@@ -278,14 +278,14 @@ def _read_all(url: str, cache: Path, seed: int, limit: float, into: Any) -> None
 
 def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str, Path], tmp_path: Path) -> None:
     here, pack = packed(packs["as-is"])
-    limit = 2.5 * SMALL_CHUNK
+    limit = 2.5 * pack.listing.largest
     assert pack.listing.size > 3 * limit
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
     with shelf(packs["as-is"]) as server:
-        with pytest.raises(ConfigError, match=r"more than data.cache_gb=0.00025: .* data.window=16"):
+        with pytest.raises(ConfigError, match=r"more than data.cache_gb=0.000.* data.window=16"):
             packed(server.url, cache=str(tmp_path / "cache"), cache_gb=limit / 1e9)
-        with pytest.raises(ConfigError, match=r"data.window=2: chunks for .* more than data.cache_gb=0.00025"):
+        with pytest.raises(ConfigError, match=r"data.window=2: chunks for .* more than data.cache_gb=0.000"):
             packed(server.url, cache=str(tmp_path / "cache"), cache_gb=limit / 1e9, window=2)
         options = (server.url, tmp_path / "cache")
         other = context.Process(target=_read_all, args=(*options, 0, limit / 1e9, found))
