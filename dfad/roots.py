@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from dfad.places import Place, Store
@@ -40,6 +41,21 @@ def places(ids: pd.Series, root: Root) -> pd.Series:
     for part, below in root.parts.items():
         inside = ids.str.startswith(f"{part}/")
         found = found.mask(inside, address(below) + ids.str.slice(len(part) + 1))
+    return found
+
+
+def files(ids: pd.Series, root: Root) -> np.ndarray:
+    """In which larger files clips lie: by these numbers sorted, each of those is read once.
+
+    Shape:
+        (clips,) -> (clips,) int64; 0 for clips that are files
+    """
+    found = np.zeros(len(ids), np.int64)
+    if isinstance(root, Store):
+        return root.files(ids.to_numpy())
+    for part, below in root.parts.items() if isinstance(root, Roots) else ():
+        inside = ids.str.startswith(f"{part}/").to_numpy()
+        found[inside] = files(ids[inside].str.slice(len(part) + 1), below)
     return found
 
 

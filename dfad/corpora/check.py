@@ -16,6 +16,7 @@ from dfad.cores import cores
 from dfad.corpora.base import Progress
 from dfad.errors import AudioError
 from dfad.places import Piece
+from dfad.roots import files
 
 _BATCH = 256  # clips given to the threads at a time: a million futures would be a gigabyte, and no Ctrl-C
 _LOOK = 4096  # bytes
@@ -46,8 +47,11 @@ def broken(
             return str(error)
         return ""
 
-    reasons = zip(rows, in_threads(test, rows, progress), strict=True)
-    return {str(manifest.ids[int(row)]): reason for row, reason in reasons if reason}
+    rows = np.asarray(rows)
+    order = rows[np.argsort(files(manifest.frame["id"].iloc[rows], manifest.root), kind="stable")]
+    reasons = zip(order.tolist(), in_threads(test, order, progress), strict=True)
+    found = {row: reason for row, reason in reasons if reason}
+    return {str(manifest.ids[row]): found[row] for row in sorted(found)}
 
 
 def fingerprint(manifest: Manifest, progress: Progress | None = None) -> str:
