@@ -14,7 +14,7 @@ from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.corpora.packed import PackedKnobs
 from dfad.packs import Pack
 from dfad.packs.ahead import fetched_ahead
-from dfad.roots import Roots
+from dfad.roots import Roots, files
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Windows:
 
     Attributes:
         group: of each clip, its pack; -1 if it is in none that has a window. Shape: (clips of the manifest,)
-        chunk: of each clip, its chunk's number in its pack. Shape: (clips of the manifest,)
+        chunk: of each clip, its chunk's number in its pack, if it is in one. Shape: (clips of the manifest,)
         windows: of each pack.
         packs: themselves.
     """
@@ -41,23 +41,20 @@ class Windows:
     @classmethod
     def of(cls, manifest: Manifest, data: CorpusKnobs) -> Self | None:
         """The windows of a corpus; None where every clip may come at any time."""
-        mix = isinstance(manifest.root, Roots)
         parts = data.parts if isinstance(data, MixKnobs) else {"": data}
         roots = manifest.root.parts if isinstance(manifest.root, Roots) else {"": manifest.root}
-        group, chunk = np.full((2, len(manifest)), -1, np.int64)
-        windows: list[int] = []
-        packs: list[Pack] = []
-        ids = manifest.frame["id"]
-        for part, knobs in parts.items():
-            pack = roots[part]
-            if not isinstance(knobs, PackedKnobs) or knobs.window is None or not isinstance(pack, Pack):
-                continue
-            inside = (manifest.frame["corpus"] == part).to_numpy() if mix else np.ones(len(manifest), bool)
-            group[inside] = len(windows)
-            chunk[inside] = pack.files(ids[inside].str.slice(len(part) + 1 if mix else 0).to_numpy())
-            windows.append(knobs.window)
-            packs.append(pack)
-        return cls(group, chunk, tuple(windows), tuple(packs)) if windows else None
+        windowed = {
+            part: (knobs.window, pack)
+            for part, knobs in parts.items()
+            if isinstance(knobs, PackedKnobs) and knobs.window and isinstance(pack := roots[part], Pack)
+        }
+        if not windowed:
+            return None
+        group = np.full(len(manifest), -1, np.int64)
+        for number, part in enumerate(windowed):
+            group[(manifest.frame["corpus"] == part).to_numpy() if part else slice(None)] = number
+        windows, packs = zip(*windowed.values(), strict=True)
+        return cls(group, files(manifest.frame["id"], manifest.root), windows, packs)
 
     def order(self, rows: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """In which order rows that were shuffled are read.
