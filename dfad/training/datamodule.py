@@ -190,10 +190,10 @@ class ClipDataModule(pl.LightningDataModule):
                 epoch=self._epoch,
                 cells=cells_of(self.manifest, self.data, self.augment.copies),
                 copies=sum(copies_by_part(self.manifest, self.data, self.augment.copies).values()),
+                windows=Windows.of(self.manifest, self.data),
                 crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,
-                windows=Windows.of(self.manifest, self.data),
             )
         )
 

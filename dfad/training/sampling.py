@@ -39,11 +39,11 @@ class TrainBatches(Sampler[list[Pick]]):
         cells: what is drawn how often; a clip that comes up several times is drawn afresh each time. Without any,
             every clip comes once.
         copies: how many of the draws are spoofed copies; an epoch is longer by them.
+        windows: of packs that are read chunk by chunk. Each rank then has a stretch of the epoch, and so chunks of its
+            own, instead of every so-manieth clip.
         crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
-        windows: of packs that are read chunk by chunk. Each rank then has a stretch of the epoch, and so chunks of its
-            own, instead of every so-manieth clip.
     """
 
     def __init__(
@@ -55,14 +55,13 @@ class TrainBatches(Sampler[list[Pick]]):
         epoch: Callable[[], int],
         cells: Sequence[Cell] = (),
         copies: int = 0,
+        windows: Windows | None = None,
         crop: bool = True,
         rank: int = 0,
         world: int = 1,
-        windows: Windows | None = None,
     ) -> None:
-        self.windows = windows
         self.rows, self.cells, self.batch_size = rows, cells, batch_size
-        self.draws = len(rows) + copies
+        self.draws, self.windows = len(rows) + copies, windows
         self.seed, self.epoch, self.crop = seed, epoch, crop
         self.rank, self.world = rank, world
 
