@@ -24,6 +24,7 @@ COMMANDS = {  # name → what --help says of it; each is a module of dfad.comman
     "prepare": "bring and check a corpus    dfad prepare for_rerec",
     "import": "networks others trained     dfad import aasist",
     "vocode": "spoofed copies of speech    dfad vocode my.csv --out copies",
+    "pack": "large files for far disks   dfad pack my.csv --out pack",
     "models": "size and speed of each      dfad models --json",
     "options": "explain every option        dfad options model",
 }

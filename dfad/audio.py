@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import gcd
-from pathlib import Path
 
 import numpy as np
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from dfad.decoders import AudioInfo, open_audio
+from dfad.decoders import open_audio
 from dfad.errors import AudioError
+from dfad.places import Place
+from dfad.wav import AudioInfo
 
 SUFFIXES = frozenset(  # of audio files in a folder
     ".wav .flac .mp3 .ogg .opus .oga .aif .aiff .au .m4a .aac .amr .wma .webm .mp4 .mka".split()  # noqa: SIM905
@@ -41,7 +42,7 @@ class Limits:
 LIMITS = Limits()
 
 
-def probe(path: Path, *, limits: Limits = LIMITS) -> AudioInfo:
+def probe(path: Place, *, limits: Limits = LIMITS) -> AudioInfo:
     """Read a file's header and hold it against the limits.
 
     Raises:
@@ -53,7 +54,7 @@ def probe(path: Path, *, limits: Limits = LIMITS) -> AudioInfo:
 
 
 def load(
-    path: Path,
+    path: Place,
     *,
     sample_rate: int,
     crop_s: float | None = None,
@@ -98,7 +99,7 @@ def load(
 
 
 def decode(
-    path: Path, *, expected_s: float | None = None, limits: Limits = LIMITS
+    path: Place, *, expected_s: float | None = None, limits: Limits = LIMITS
 ) -> Iterator[tuple[AudioInfo, np.ndarray]]:
     """Decode a whole file a few seconds at a time, so that its length costs no memory.
 
@@ -121,7 +122,7 @@ def decode(
 
 
 def verify(
-    path: Path,
+    path: Place,
     *,
     expected_s: float | None = None,
     limits: Limits = LIMITS,
@@ -185,7 +186,7 @@ def fit(wave: np.ndarray, samples: int) -> np.ndarray:
     return wave[:samples] if len(wave) >= samples else np.resize(wave, samples)
 
 
-def _check(path: Path, info: AudioInfo, limits: Limits, expected_s: float | None) -> None:
+def _check(path: Place, info: AudioInfo, limits: Limits, expected_s: float | None) -> None:
     if not limits.min_rate <= info.sample_rate <= limits.max_rate:
         raise AudioError(f"{path}: sample rate {info.sample_rate} Hz, expected {limits.min_rate} to {limits.max_rate}")
     if not 1 <= info.channels <= limits.max_channels:
@@ -198,12 +199,12 @@ def _check(path: Path, info: AudioInfo, limits: Limits, expected_s: float | None
         raise AudioError(f"{path}: {shortness(info.duration_s, expected_s)}")
 
 
-def _check_whole(path: Path, found: int, promised: int, slack: int) -> None:
+def _check_whole(path: Place, found: int, promised: int, slack: int) -> None:
     if found < max(1, promised - slack):
         raise AudioError(f"{path}: truncated or damaged, {found} of {promised} frames could be decoded")
 
 
-def _check_finite(path: Path, wave: np.ndarray) -> None:
+def _check_finite(path: Place, wave: np.ndarray) -> None:
     with np.errstate(invalid="ignore"):
         total = wave.sum(dtype=np.float64)  # one pass, no array of flags
     if not np.isfinite(total):

@@ -16,6 +16,7 @@ from dfad.columns import joined, numbers, repeated
 from dfad.dealing import BY_SPEAKER_OR_NAME, Dealing, deal
 from dfad.errors import DataError
 from dfad.labels import CLASS_NAMES, Label, parse_labels, parse_splits
+from dfad.places import Place
 from dfad.roots import Root, placed, plain, seen_from
 from dfad.table_files import read_any_csv, read_table
 from dfad.wrong_rows import WrongRows
@@ -28,7 +29,7 @@ class Clip:
     """One labelled utterance; `id` is its path relative to the corpus root, with forward slashes."""
 
     id: str
-    path: Path
+    path: Place
     label: Label
     split: str
     attack: str = ""  # the spoofing system; bona fide has none
@@ -84,6 +85,10 @@ class Manifest:
         """The same clips, and what to type where a split lacks a class."""
         return self._with(hint=hint)
 
+    def at(self, root: Root) -> Manifest:
+        """The same clips at another place."""
+        return self._with(root=root)
+
     def having(self, frame: pd.DataFrame) -> Manifest:
         """The same corpus with another table: some of its clips, or more columns."""
         return self._with(frame=frame)
@@ -112,7 +117,7 @@ class Manifest:
         """The labels. Shape: (clips,) int8."""
         return self.frame["label"].to_numpy(np.int8)
 
-    def path(self, row: int) -> Path:
+    def path(self, row: int) -> Place:
         """Where the audio of one row lies."""
         return self.root / self.ids[row]
 

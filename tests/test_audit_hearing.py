@@ -16,8 +16,8 @@ from dfad.audit.features import FEATURES
 from dfad.audit.hearing import RATE, Hearing, Stored
 from dfad.audit.measure import NUMBERS, facts_of, stored_as
 from dfad.corpora.voices import draw_voice, utter
-from dfad.decoders import AudioInfo
 from dfad.errors import AudioError
+from dfad.wav import AudioInfo
 
 
 @pytest.fixture(scope="module")

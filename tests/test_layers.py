@@ -13,11 +13,11 @@ from tests.conftest import ROOT
 
 LAYERS = [
     {"errors"},
-    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "roots", "dealing", "stored", "cores"},
-    {"labels", "decoders", "connection"},
-    {"clips"},
+    {"knobs", "draws", "tls", "wrong_rows", "columns", "table_files", "places", "dealing", "stored", "cores"},
+    {"labels", "roots", "wav", "connection"},
+    {"clips", "decoders"},
     {"audio", "download", "packed"},
-    {"scores", "extract"},
+    {"scores", "extract", "packs"},
     {"metrics", "effects", "frontends", "score_files"},
     {"networks", "augment", "corpora", "calibrate", "scoring"},
     {"deployed", "prepared", "fusing", "graphs"},
@@ -44,6 +44,7 @@ ONLY_IN = {
     "soundfile": {"decoders", "corpora", "report", "effects"},  # of the effects only the codecs
     "av": {"decoders", "effects"},
     "cryptography": {"tls"},
+    "obstore": {"packs"},
     "transformers": {"networks"},
     "huggingface_hub": {"networks"},
     "safetensors": {"networks", "portable"},

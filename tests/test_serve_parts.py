@@ -16,11 +16,12 @@ from starlette.types import Message
 from dfad.audio import load
 from dfad.checkpoint import Checkpoint
 from dfad.errors import AudioError
+from dfad.places import memory_file
 from dfad.scorer import Scorer
 from dfad.scoring.options import ScoringKnobs
 from dfad.serve.batcher import Batcher
 from dfad.serve.decoder import Order
-from dfad.serve.decoders import Decoders, Heard, memory_file
+from dfad.serve.decoders import Decoders, Heard
 from dfad.serve.limits import Limits
 from dfad.serve.refusals import RefusedError
 from dfad.serve.upload import Uploads

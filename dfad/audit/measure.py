@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from math import log2, nan
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,9 @@ from dfad.audit.hearing import RATE, Hearing, Stored
 from dfad.clips import Manifest
 from dfad.corpora.base import Progress
 from dfad.corpora.check import in_threads
-from dfad.decoders import AudioInfo
 from dfad.errors import AudioError, DataError
+from dfad.places import Place, size_of
+from dfad.wav import AudioInfo
 
 NUMBERS = tuple(name for name in FEATURES if name not in ("format", "name"))
 _LOSSLESS = ("alac", "flac", "pcm")  # begin the names of encodings that FFmpeg reads without saying their bits
@@ -79,7 +79,7 @@ def measure(manifest: Manifest, *, limits: Limits = LIMITS, progress: Progress |
     return Measured(kept, table, words, content[whole], skipped)
 
 
-def facts_of(path: Path, *, expected_s: float | None = None, limits: Limits = LIMITS) -> tuple[np.ndarray, int, str]:
+def facts_of(path: Place, *, expected_s: float | None = None, limits: Limits = LIMITS) -> tuple[np.ndarray, int, str]:
     """Measure one file, a few seconds at a time.
 
     Returns:
@@ -103,7 +103,7 @@ def facts_of(path: Path, *, expected_s: float | None = None, limits: Limits = LI
     if resampler is not None:
         hear(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     sha.update(info.sample_rate.to_bytes(4, "little"))
-    facts = hear.facts() | see.facts() | stored_as(info, path.stat().st_size, see.frames)
+    facts = hear.facts() | see.facts() | stored_as(info, size_of(path), see.frames)
     values = np.array([facts.get(name, nan) for name in NUMBERS], np.float32)
     return values, int.from_bytes(sha.digest(), "little"), info.format
 

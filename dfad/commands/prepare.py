@@ -51,7 +51,7 @@ def main() -> None:
 
 def known() -> list[str]:
     """The corpora that can be prepared: those that lie somewhere."""
-    return [name for name, knobs in CORPORA.items() if "path" in knobs.model_fields]
+    return [name for name, knobs in CORPORA.items() if "path" in knobs.model_fields and name != "packed"]
 
 
 def listing() -> str:
@@ -87,6 +87,11 @@ def prepare(
         if corpus is None:
             CONSOLE.print(f"{listing()}\n\nnext: dfad prepare for_rerec --root DIR", markup=False)
             return
+        if corpus == "packed":
+            raise ConfigError(
+                "a pack was checked when it was made: prepare the corpus, then pack it; whether its bytes are still "
+                "the same, dfad pack DIR --verify tells"
+            )
         if corpus not in known():
             raise ConfigError(f"no corpus {corpus!r} to prepare; {did_you_mean(corpus, known())}")
         knobs: Any = _knobs(corpus, root)

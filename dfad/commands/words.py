@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dfad.corpora import CORPORA, CorpusKnobs
 from dfad.errors import ConfigError, DataError, did_you_mean
+from dfad.packs.format import LIST
 
-_GIVEN_BY_PATH = ("manifest", "folder", "mix")  # corpora that a name alone does not give
+_GIVEN_BY_PATH = ("manifest", "folder", "packed", "mix")  # corpora that a name alone does not give
 
 
 def corpus_names() -> list[str]:
@@ -16,13 +17,17 @@ def corpus_names() -> list[str]:
 
 
 def corpus_of(word: str, root: Path | None) -> CorpusKnobs:
-    """The options of a corpus by its name, of a manifest or of a folder.
+    """The options of a corpus by its name, of a manifest, a folder or a pack.
 
     Raises:
         ConfigError: for a root that it cannot have.
         DataError: if there is no such thing.
     """
     path = Path(word)
+    if "://" in word or (path / LIST).is_file():
+        if root:
+            raise ConfigError(f"{word} is a pack, which needs no --root")
+        return CORPORA["packed"].read({"name": "packed", "path": word})
     names = corpus_names()
     if word in names:
         return CORPORA[word].read({"name": word} | ({"path": str(root)} if root else {}))

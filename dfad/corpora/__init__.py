@@ -10,6 +10,7 @@ from dfad.corpora.folder import FolderKnobs
 from dfad.corpora.in_the_wild import InTheWildKnobs
 from dfad.corpora.mix import MixKnobs, mix_of
 from dfad.corpora.mlaad import MlaadKnobs
+from dfad.corpora.packed import PackedKnobs
 from dfad.corpora.table import ManifestKnobs
 from dfad.corpora.wavefake import WaveFakeKnobs
 
@@ -17,6 +18,7 @@ CORPORA: dict[str, type[CorpusKnobs]] = {
     "demo": DemoKnobs,
     "folder": FolderKnobs,
     "manifest": ManifestKnobs,
+    "packed": PackedKnobs,
     "for_original": ForOriginalKnobs,
     "for_norm": ForNormKnobs,
     "for_2sec": For2SecKnobs,

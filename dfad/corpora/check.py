@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,6 +15,8 @@ from dfad.clips import Manifest
 from dfad.cores import cores
 from dfad.corpora.base import Progress
 from dfad.errors import AudioError
+from dfad.places import Piece
+from dfad.roots import files
 
 _BATCH = 256  # clips given to the threads at a time: a million futures would be a gigabyte, and no Ctrl-C
 _LOOK = 4096  # bytes
@@ -45,19 +47,27 @@ def broken(
             return str(error)
         return ""
 
-    reasons = zip(rows, in_threads(test, rows, progress), strict=True)
-    return {str(manifest.ids[int(row)]): reason for row, reason in reasons if reason}
+    rows = np.asarray(rows)
+    order = rows[np.argsort(files(manifest.frame["id"].iloc[rows], manifest.root), kind="stable")]
+    reasons = zip(order.tolist(), in_threads(test, order, progress), strict=True)
+    found = {row: reason for row, reason in reasons if reason}
+    return {str(manifest.ids[row]): found[row] for row in sorted(found)}
 
 
 def fingerprint(manifest: Manifest, progress: Progress | None = None) -> str:
     """A hash of the table and of a look into every file: its size, its first and its middle bytes.
 
+    Of what a pack holds it takes the checksums that stand in the pack, and reads nothing.
+
     A copy of a corpus keeps it; the same names with other audio, as a re-recorded or re-encoded copy has, do not.
     """
 
     def look(row: int) -> bytes:
+        place = manifest.path(row)
+        if isinstance(place, Piece):
+            return place.look
         try:
-            with manifest.path(row).open("rb") as file:
+            with place.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 first = file.read(_LOOK)
                 file.seek(size // 2)
@@ -77,7 +87,7 @@ def in_threads(
     progress: Progress | None = None,
     *,
     at_once: int = _BATCH,
-) -> Iterator[T]:
+) -> Generator[T, None, None]:
     """Do the work for every row and give the results in order; threads will do, as reading leaves Python's lock.
 
     So many rows are done, and their results kept, before the next are begun.

@@ -18,6 +18,7 @@ from dfad.corpora.listing import files_below
 from dfad.errors import DataError
 from dfad.knobs import Free
 from dfad.labels import LABEL_WORDS, SPLIT_WORDS
+from dfad.packs.format import LIST
 
 
 class FolderKnobs(CorpusKnobs):
@@ -32,6 +33,8 @@ class FolderKnobs(CorpusKnobs):
             raise DataError(f"{self.path} is a file; use data=manifest, or give a folder")
         if not self.path.is_dir():
             raise DataError(f"no folder at {self.path}; give one as data.path=…")
+        if (self.path / LIST).is_file():
+            raise DataError(f"{self.path} is a pack; use data=packed data.path={self.path}")
         frame = read_folders(self.path)
         if (frame["split"] == "").all():
             del frame["split"]

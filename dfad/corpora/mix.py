@@ -19,7 +19,8 @@ from dfad.columns import repeated
 from dfad.corpora.base import CorpusKnobs, Progress
 from dfad.errors import DataError, DfadError
 from dfad.knobs import Named
-from dfad.roots import Roots, places
+from dfad.places import Store
+from dfad.roots import Roots, address, places
 
 _NAME = re.compile(r"\w[\w.-]*")
 _OF_ALL = set(CorpusKnobs.model_fields) - {"name"}  # how clips are loaded is one thing for all parts
@@ -123,7 +124,7 @@ def united(parts: Mapping[str, Manifest]) -> Manifest:
     for name in [name for name in further if not _is_one_number(name, frames.values())]:
         frames = {part: frame.assign(**{name: _texts(frame, name)}) for part, frame in frames.items()}
     whole = pd.concat(list(frames.values()), ignore_index=True)
-    roots = Roots({part: _folder(manifest) for part, manifest in parts.items()})
+    roots = Roots({part: _below(manifest) for part, manifest in parts.items()})
     _require_once(whole["id"], roots)
     notes = tuple(f"{part}: {note}" for part, manifest in parts.items() for note in manifest.notes)
     names = [*COLUMNS, "corpus", *(name for name in further if name != "corpus")]
@@ -136,8 +137,7 @@ def _require_once(ids: pd.Series, roots: Roots) -> None:
     Raises:
         DataError: with the number of them and the first.
     """
-    folders = [folder.resolve() for folder in roots.parts.values()]
-    if not any(one.is_relative_to(other) for one, other in permutations(folders, 2)):
+    if not any(one.startswith(other) for one, other in permutations(map(address, roots.parts.values()), 2)):
         return
     if len(twice := ids[repeated(places(ids, roots))]):
         raise DataError(
@@ -146,8 +146,8 @@ def _require_once(ids: pd.Series, roots: Roots) -> None:
         )
 
 
-def _folder(manifest: Manifest) -> Path:
-    assert isinstance(manifest.root, Path), "a mix has no mix for a part"
+def _below(manifest: Manifest) -> Path | Store:
+    assert isinstance(manifest.root, Path | Store), "a mix has no mix for a part"
     return manifest.root
 
 

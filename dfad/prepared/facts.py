@@ -58,7 +58,7 @@ def look(manifest: Manifest, store: Path, *, limits: Limits, progress: Progress 
     by = _decoders()
     stats = np.empty((len(manifest), 2), np.int64)
     for row in range(len(manifest)):
-        stats[row] = _stat(manifest.path(row))
+        stats[row] = _stat(_file(manifest, row))
     try:
         rows = np.flatnonzero(~_known(_read(store), manifest, stats, by))
         with store.open("ab") as file:
@@ -67,7 +67,7 @@ def look(manifest: Manifest, store: Path, *, limits: Limits, progress: Progress 
             def examine(row: int) -> Mapping[str, Any]:
                 size, mtime = (int(value) for value in stats[row])
                 about = {"path": str(manifest.ids[row]), "bytes": size, "mtime_ns": mtime, "by": by}
-                return {**about, **_examine(manifest.path(row), limits)}
+                return {**about, **_examine(_file(manifest, row), limits)}
 
             for fact in in_threads(examine, rows, progress):
                 file.write(json.dumps(fact, ensure_ascii=False).encode(errors="replace") + b"\n")
@@ -98,6 +98,12 @@ class Sound:
         """The hash in hexadecimal; empty for digital silence, which says nothing."""
         self.hash.update(str(sample_rate).encode())
         return "" if self.silent else self.hash.hexdigest()
+
+
+def _file(manifest: Manifest, row: int) -> Path:
+    path = manifest.path(row)
+    assert isinstance(path, Path), "packs are not prepared"
+    return path
 
 
 def _examine(path: Path, limits: Limits) -> Mapping[str, Any]:

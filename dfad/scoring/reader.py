@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import soxr
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from dfad.audio import LIMITS, decode, fit, load, probe, to_mono
 from dfad.errors import AudioError
 from dfad.frontends import FrontendKnobs
+from dfad.places import Place
 from dfad.scoring.options import ScoringKnobs
 from dfad.scoring.sound import Listener, Sound
 from dfad.scoring.windows import Cutter, Piece, Wave
@@ -40,7 +40,7 @@ class Reader:
     """
 
     def __init__(
-        self, source: Path | Array, frontend: FrontendKnobs, options: ScoringKnobs, sample_rate: int | None = None
+        self, source: Place | Array, frontend: FrontendKnobs, options: ScoringKnobs, sample_rate: int | None = None
     ) -> None:
         self.source, self.options, self.array_rate = source, options, sample_rate
         self.rate, self.crop, self.crop_s = frontend.sample_rate, frontend.crop_samples, frontend.crop_s

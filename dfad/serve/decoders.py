@@ -8,10 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from queue import SimpleQueue
 
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfad.errors import DfadError
+from dfad.places import memory_file
 from dfad.serve.decoder import READY, Order, out_bytes
 from dfad.serve.refusals import RefusedError
 
@@ -140,17 +139,3 @@ class _Decoder:
             self.process.wait()
             self.connection.close()
         self.process = None
-
-
-@contextmanager
-def memory_file() -> Iterator[int]:
-    """A file without a name, in memory where the system has such, and gone when it is closed."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("dfad", os.MFD_CLOEXEC)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.TemporaryFile() as file:
-            yield file.fileno()

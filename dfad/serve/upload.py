@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Receive
 
-from dfad.serve.decoders import memory_file
+from dfad.places import memory_file
 from dfad.serve.limits import MB, Limits
 from dfad.serve.refusals import RefusedError
 

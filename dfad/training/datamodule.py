@@ -32,6 +32,7 @@ from dfad.training.clip_copies import ClipCopies, clip_copies
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
 from dfad.training.shares import cells_of, copies_by_part
+from dfad.training.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ class ClipDataModule(pl.LightningDataModule):
                 epoch=self._epoch,
                 cells=cells_of(self.manifest, self.data, self.augment.copies),
                 copies=sum(copies_by_part(self.manifest, self.data, self.augment.copies).values()),
+                windows=Windows.of(self.manifest, self.data),
                 crop=self.augment.crop == "random",
                 rank=trainer.global_rank,
                 world=trainer.world_size,

@@ -10,7 +10,7 @@ import numpy as np
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.errors import DataError
-from dfad.roots import Roots, places
+from dfad.roots import Roots, address, places
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def _at(before: Manifest, now: Manifest) -> tuple[str, ...]:
     """The parts of a mix that lie where a corpus lies."""
     if not isinstance(before.root, Roots) or isinstance(now.root, Roots):
         return ()
-    here = now.root.resolve()
-    return tuple(part for part, folder in before.root.parts.items() if folder.resolve() == here)
+    here = address(now.root)
+    return tuple(part for part, below in before.root.parts.items() if address(below) == here)
 
 
 def _parts(data: CorpusKnobs) -> list[tuple[str, CorpusKnobs]]:

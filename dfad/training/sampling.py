@@ -11,6 +11,7 @@ from torch.utils.data import Sampler
 
 from dfad.draws import Draws
 from dfad.training.shares import Cell
+from dfad.training.windows import Windows
 
 
 class Pick(NamedTuple):
@@ -38,6 +39,8 @@ class TrainBatches(Sampler[list[Pick]]):
         cells: what is drawn how often; a clip that comes up several times is drawn afresh each time. Without any,
             every clip comes once.
         copies: how many of the draws are spoofed copies; an epoch is longer by them.
+        windows: of packs that are read chunk by chunk. Each rank then has a stretch of the epoch, and so chunks of its
+            own, instead of every so-manieth clip.
         crop: at random, else at the clip's start.
         rank: of this process.
         world: number of processes; each gets equally many clips, at most `world` − 1 of an epoch are left out.
@@ -54,13 +57,14 @@ class TrainBatches(Sampler[list[Pick]]):
         epoch: Callable[[], int],
         cells: Sequence[Cell] = (),
         copies: int = 0,
+        windows: Windows | None = None,
         crop: bool = True,
         rank: int = 0,
         world: int = 1,
         done: Callable[[int], int] = lambda epoch: 0,
     ) -> None:
         self.rows, self.cells, self.batch_size = rows, cells, batch_size
-        self.draws = len(rows) + copies
+        self.draws, self.windows = len(rows) + copies, windows
         self.seed, self.epoch, self.crop = seed, epoch, crop
         self.rank, self.world, self.done = rank, world, done
 
@@ -69,14 +73,19 @@ class TrainBatches(Sampler[list[Pick]]):
 
     def __iter__(self) -> Iterator[list[Pick]]:
         epoch = self.epoch()
-        order, draw = self._order(np.random.default_rng((self.seed, epoch)))
+        random = np.random.default_rng((self.seed, epoch))
+        order, draw = self._order(random)
+        each = len(order) // self.world
+        mine = slice(self.rank, each * self.world, self.world)
+        if self.windows:
+            by = self.windows.order(order, random)
+            order, draw, mine = order[by], draw[by], slice(self.rank * each, (self.rank + 1) * each)
         draws = Draws(self.seed, epoch, torch.from_numpy(order), torch.from_numpy(draw))
         position = draws.uniform("crop").numpy() if self.crop else np.zeros(len(order))
-        mine = slice(self.rank, len(order) // self.world * self.world, self.world)
         order, draw, position = order[mine], draw[mine], position[mine]
-        first = self.done(epoch) * self.batch_size
-        for start in range(first, len(order), self.batch_size):  # no list of all: of ten million picks it is gigabytes
-            part = slice(start, start + self.batch_size)
+        starts = range(self.done(epoch) * self.batch_size, len(order), self.batch_size)
+        for start in self.windows.ahead(order, starts) if self.windows else starts:
+            part = slice(start, start + self.batch_size)  # no list of all: of ten million picks it is gigabytes
             picks = zip(order[part].tolist(), draw[part].tolist(), position[part].tolist(), strict=True)
             yield [Pick(*pick, epoch) for pick in picks]
 
