@@ -19,6 +19,7 @@ from dfad.cores import cores
 from dfad.deployed import Deployed
 from dfad.errors import AudioError, ConfigError, RunError
 from dfad.graphs import Graph, GraphNetwork
+from dfad.places import Place
 from dfad.scoring.aggregate import aggregation
 from dfad.scoring.ahead import ahead
 from dfad.scoring.batches import Scored, scored
@@ -90,8 +91,8 @@ class Scorer:
         return self._result(clip)
 
     def each(
-        self, paths: Iterable[Path], options: ScoringKnobs = _USUAL, *, threads: int | None = None
-    ) -> Iterator[tuple[Path, Result | AudioError]]:
+        self, paths: Iterable[Place], options: ScoringKnobs = _USUAL, *, threads: int | None = None
+    ) -> Iterator[tuple[Place, Result | AudioError]]:
         """Score many files, in their order; those that cannot be scored come with the reason.
 
         Files are decoded ahead in threads and share batches. What is in memory at a time depends neither on their
@@ -109,7 +110,7 @@ class Scorer:
         readers, queued = tee(self._reader(path, options) for path in paths)
         with closing(ahead(queued, threads=threads, kept=self._batch)) as streams:
             for reader, found in self._results(zip(readers, streams, strict=True)):
-                assert isinstance(reader.source, Path)
+                assert not isinstance(reader.source, np.ndarray)
                 yield reader.source, found
 
     def results(self, readers: Iterable[Reader]) -> Iterator[Result | AudioError]:
@@ -166,7 +167,7 @@ class Scorer:
     def _numbers(self, waves: np.ndarray) -> np.ndarray:
         return self.score(torch.from_numpy(waves)).numpy()
 
-    def _reader(self, source: Path | np.ndarray, options: ScoringKnobs, sample_rate: int | None = None) -> Reader:
+    def _reader(self, source: Place | np.ndarray, options: ScoringKnobs, sample_rate: int | None = None) -> Reader:
         crop_s = self.knobs.frontend.crop_s
         if options.hop_s is not None and options.hop_s > crop_s:
             raise ConfigError(f"a hop of {options.hop_s:g} s leaves gaps between windows of {crop_s:g} s; give less")

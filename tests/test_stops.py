@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from dfad.audio import LIMITS
+from dfad.clips import Manifest
+from dfad.corpora.packed_clips import Recipe
+from dfad.corpora.packing import write_pack
+from dfad.packs import where
 from dfad.training.stops import STOPPED, Stops
 from tests.conftest import ROOT, SMALL, environment
 from tests.test_resume import only_run
@@ -70,7 +75,24 @@ def test_it_ends_bit_for_bit_like_an_undisturbed_one(
     tmp_path: Path,
 ) -> None:
     words = ["data=manifest", f"data.path={manifest_csv}", *more, f"data.workers={workers}"]
-    words += [f"trainer.devices={devices}"]
+    require_undisturbed_end([*words, f"trainer.devices={devices}"], specs, dfad, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers"),
+    [(2, 0), *(pytest.param(*kind, 2, marks=pytest.mark.slow) for kind in ((1,), (2,))), (1, 0)],
+)
+def test_an_epoch_over_a_pack_goes_on_at_the_same_clip(
+    devices: int, workers: int, manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_pack(Manifest.read(manifest_csv), where(str(tmp_path / "pack")), Recipe(chunk=100_000), limits=LIMITS)
+    assert len(list((tmp_path / "pack").glob("train-*.tar"))) > 4
+    words = ["data=packed", f"data.path={tmp_path / 'pack'}", "data.window=2", *WORDS, f"data.workers={workers}"]
+    require_undisturbed_end([*words, f"trainer.devices={devices}"], ["SIGTERM:training:1:1:0"], dfad, tmp_path)
+
+
+def require_undisturbed_end(words: list[str], specs: list[str], dfad: Callable[..., Any], tmp_path: Path) -> None:
+    """Whether a training that signals end and one that none does are the same."""
     for home in ("whole", "cut"):
         (tmp_path / home).mkdir()
     whole = dfad("train", *words, cwd=tmp_path / "whole")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dfad.clips import Manifest
 from dfad.commands.chosen import DEMO, beside, chosen, detector, of_demo, scored_by
 from dfad.commands.console import CONSOLE, Bar
 from dfad.commands.guard import guarded
@@ -64,8 +63,8 @@ def command(
         Path | None, typer.Option(metavar="FILE", help=".jsonl or .csv that grows; goes on where it was after a kill")
     ] = None,
     manifest: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="score its clips into the folder --out, in any number of processes at once"),
+        str | None,
+        typer.Option(metavar="CORPUS", help="or all of a manifest or pack, into the folder --out, by many processes"),
     ] = None,
     windows: Annotated[bool, typer.Option("--windows", help="scores of every window too (JSON, Parquet)")] = False,
     fail_above: Annotated[
@@ -87,7 +86,7 @@ def command(
     if manifest:
         if paths or not out or out.suffix or as_json or as_csv or to_parquet or windows or fail_above is not None:
             raise ConfigError(
-                "--manifest FILE needs --out FOLDER, and takes no PATH, --json, --windows, --fail-above …"
+                "--manifest CORPUS needs --out FOLDER, and takes no PATH, --json, --windows, --fail-above …"
             )
     elif not paths:
         raise ConfigError("what shall be scored? dfad score recording.wav, a folder, or - for names on stdin")
@@ -102,7 +101,9 @@ def command(
     if manifest and out:
         if not beside()[0]:
             CONSOLE.print(_header(run, scorer, options), markup=False)
-        _bulk(Bulk(Manifest.read(manifest), out, by), scorer, options)
+        from dfad.commands.words import corpus_of  # here, as torch comes with it
+
+        _bulk(Bulk(corpus_of(manifest, None).manifest(), out, by), scorer, options)
         return
     assert paths
     found, counts = listed(paths), Counts(fail_above)

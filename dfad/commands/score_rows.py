@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 from dfad.errors import AudioError
+from dfad.places import Place
 from dfad.scoring.result import Result
 
 COLUMNS = (
@@ -22,7 +22,7 @@ COLUMNS = (
 Row = Mapping[str, Any]
 
 
-def row_of(path: Path, found: Result | AudioError | str, scored_by: str, *, windows: bool = False) -> Row:
+def row_of(path: Place, found: Result | AudioError | str, scored_by: str, *, windows: bool = False) -> Row:
     """The row of a file.
 
     Args:
