@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Self
 
 import numpy as np
@@ -77,14 +78,17 @@ class Windows:
             rows: (draws,) int64, in the order in which they are read
         """
         rest = rows[starts.start :]
-        found, first = np.unique(np.stack([self.group[rest], self.chunk[rest]]), axis=1, return_index=True)
-        chunks, wanted = [], []
-        for at in np.argsort(first).tolist():
-            group, chunk = found[:, at].tolist()
-            if group >= 0 and self.packs and self.packs[group].cache:
-                chunks.append((self.packs[group], self.packs[group].listing.chunks[chunk]))
-                wanted.append(starts.start + int(first[at]))
-        with fetched_ahead(chunks, wanted) if chunks else nullcontext() as reached:
+        found: list[tuple[int, Pack, int]] = []  # when a chunk is first wanted, of which pack, its number
+        for group, pack in enumerate(self.packs):
+            if pack.cache:
+                inside = np.flatnonzero(self.group[rest] == group)
+                chunks, first = np.unique(self.chunk[rest[inside]], return_index=True)
+                places = (starts.start + inside[first]).tolist()
+                found += zip(places, [pack] * len(places), chunks.tolist(), strict=True)
+        found.sort(key=itemgetter(0))
+        wanted = [place for place, _, _ in found]
+        files = [(pack, pack.listing.chunks[chunk]) for _, pack, chunk in found]
+        with fetched_ahead(files, wanted) if files else nullcontext() as reached:
             for start in starts:
                 if reached:
                     reached(start)
