@@ -11,6 +11,8 @@ import hashlib
 import json
 import os
 import shutil
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -56,7 +58,8 @@ class Sweep:
         """The sweep of a command, which every process knows that is started from now on."""
         global _sweep
         _sweep = cls(words)
-        os.environ[_TOLD] = json.dumps({"words": _sweep.words, "token": _sweep.token})
+        told = {"words": _sweep.words, "token": _sweep.token, "process": os.getpid()}
+        os.environ[_TOLD] = json.dumps(told)
         return _sweep
 
     @classmethod
@@ -64,7 +67,10 @@ class Sweep:
         """The sweep to which the jobs of this process belong."""
         global _sweep
         if _sweep is None:
-            _sweep = cls(**json.loads(os.environ[_TOLD]), elsewhere=True)
+            told = json.loads(os.environ[_TOLD])
+            _sweep = cls(told["words"], told["token"], elsewhere=True)
+            if os.getppid() == told["process"]:  # not so under submitit, whose jobs shall go on
+                threading.Thread(target=_end_with, args=(told["process"],), daemon=True).start()
         return _sweep
 
     def job(
@@ -160,6 +166,13 @@ class Sweep:
         if self.home:
             content = {"format": 1, "words": self.words, "count": self.count, "jobs": self.jobs}
             _write(self.home / RECORDS / f"{self.name}.json", content)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone, however that happened."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
 
 
 def _write(path: Path, content: Any) -> None:
