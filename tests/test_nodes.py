@@ -18,8 +18,8 @@ from dfad.training.meeting import require_shared
 from dfad.training.ranks import free_port
 from dfad.training.together import together
 from tests.conftest import ROOT, environment
-from tests.test_resume import only_run
-from tests.test_stops import STORED, WORDS, require_same
+from tests.test_resume import STORED, only_run, require_same
+from tests.test_stops import WORDS
 
 TORCHRUN = {
     **{"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"},
