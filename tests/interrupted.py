@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,19 +21,18 @@ def main() -> None:
     """Run the command."""
     spec = sys.argv.pop(1)
     name, where, *at = spec.split(":")
+    alone = "RANK" in os.environ  # below torchrun it must not change its group
     marker = Path(spec.replace(":", "-"))
     step = getattr(Detector, f"{where}_step")
-    if "RANK" not in os.environ:  # torchrun has made it a session already
+    if not alone:
         os.setpgid(0, 0)
 
     def interrupted(self: Detector, clips: Any, index: int) -> Any:
         if [self.current_epoch, index, self.global_rank] == [int(number) for number in at] and not marker.exists():
             marker.touch()
             number = getattr(signal, name)
-            if "RANK" in os.environ:
-                os.kill(os.getpid(), number)
-            else:
-                os.killpg(0, number)
+            whom = os.getpid() if alone else -os.getpgid(0)
+            subprocess.run(["kill", f"-{number}", "--", str(whom)], start_new_session=True)  # by another, as it is
         return step(self, clips, index)
 
     setattr(Detector, f"{where}_step", interrupted)

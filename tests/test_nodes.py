@@ -18,8 +18,8 @@ from dfad.training.meeting import require_shared
 from dfad.training.ranks import free_port
 from dfad.training.together import together
 from tests.conftest import ROOT, environment
-from tests.test_resume import only_run
-from tests.test_stops import STORED, WORDS, require_same
+from tests.test_resume import STORED, only_run, require_same
+from tests.test_stops import WORDS
 
 TORCHRUN = {
     **{"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"},
@@ -138,3 +138,34 @@ def test_a_sweep_and_a_wrong_word(manifest_csv: Path, tmp_path: Path) -> None:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1  # torchrun's own
     assert err.count("did you mean 'model.lr'?") == 1
+
+
+@pytest.mark.slow
+def test_tasks_of_a_step_that_a_scheduler_asks_to_end_and_starts_again(
+    manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
+) -> None:
+    words = ["data=manifest", f"data.path={manifest_csv}", *WORDS]
+    for home in ("whole", "cut"):
+        (tmp_path / home).mkdir()
+    assert dfad("train", *words, "trainer.devices=2", cwd=tmp_path / "whole").returncode == 0
+    step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NODELIST": "localhost"}
+    step |= {"SLURM_JOB_ID": str(free_port()), "SLURM_NTASKS": "2", "PYTHONPATH": str(ROOT)}
+
+    def srun() -> list[tuple[int, str, str]]:
+        tasks = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tests.interrupted", "SIGUSR1:training:1:1:1", *words],
+                cwd=tmp_path / "cut", text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                env={**environment(), **step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)},
+            )
+            for task in range(2)
+        ]  # fmt: skip
+        said = [task.communicate(timeout=120) for task in tasks]
+        return [(task.returncode, *texts) for task, texts in zip(tasks, said, strict=True)]
+
+    first, other = srun()
+    assert (first[0], other) == (143, (143, "", "")), first
+    assert "the same command goes on after batch 3 of 3 in epoch 2 of 3" in first[2]  # asked one step before
+    first, other = srun()
+    assert (first[0], other) == (0, (0, "", "")), first
+    require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "cut"))

@@ -42,6 +42,23 @@ def only_run(home: Path) -> Path:
     return folder
 
 
+STORED = ("curves.csv", "scores/val.csv", "scores/test.csv", "metrics.json")
+
+
+def require_same(one: Path, other: Path) -> None:
+    """Whether two runs are the same bit for bit."""
+    assert one.name == other.name
+    for name in STORED:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    for name in ("best", "last"):
+        first, second = (
+            torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+            for folder in (one, other)
+        )
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first), name
+
+
 @pytest.mark.parametrize(
     ("augment", "workers"), [pytest.param("light", 0, marks=pytest.mark.slow), ("light", 2), ("codec", 1)]
 )
@@ -64,17 +81,7 @@ def test_a_killed_run_ends_bit_for_bit_like_an_undisturbed_one(
     assert "goes on after its last whole epoch" in again.stdout
     assert "epoch 1/4" not in again.stdout
 
-    one, other = only_run(tmp_path / "whole"), only_run(tmp_path / "killed")
-    assert one.name == other.name
-    for name in ("curves.csv", "scores/val.csv", "scores/test.csv", "metrics.json"):
-        assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    for name in ("best", "last"):
-        first, second = (
-            torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
-            for folder in (one, other)
-        )
-        assert first.keys() == second.keys()
-        assert all(torch.equal(first[key], second[key]) for key in first), name
+    require_same(only_run(tmp_path / "whole"), only_run(tmp_path / "killed"))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

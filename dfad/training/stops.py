@@ -156,6 +156,10 @@ class Stops(Callback):
         if self.agree(self.asked):
             raise SystemExit(STOPPED)
 
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """No step is waited for after it."""
+        waited_for.clear()
+
     def _hear(self, number: int, frame: Any) -> None:
         if self.asked:
             leave(number, frame)
