@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +17,7 @@ import soundfile
 from dfad.clips import Manifest
 from dfad.corpora import CORPORA
 from dfad.packs import Pack
+from tests.servers import listening
 
 KINDS = {  # suffix → how such a clip is written: rate, channels, format, subtype
     "plain.wav": (16000, 1, "WAV", "PCM_16"),
@@ -156,17 +156,6 @@ def shelf(folder: Path, **options: Any) -> Iterator[Shelf]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            pass  # a client that went away
-
-    server = Server(("127.0.0.1", 0), Handler)
-    behaviour.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with listening(Handler) as port:
+        behaviour.port = port
         yield behaviour
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

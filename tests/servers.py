@@ -76,18 +76,26 @@ def serving(behaviour: Served, context: ssl.SSLContext | None = None) -> Iterato
         def log_message(self, *_: Any) -> None:
             pass
 
+    with listening(Handler, context) as port:
+        behaviour.url = f"{'https' if context else 'http'}://127.0.0.1:{port}/file.bin"
+        yield behaviour
+
+
+@contextmanager
+def listening(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Answer requests in threads, over TLS if a context is given; gives the port."""
+
     class Server(ThreadingHTTPServer):
         def handle_error(self, *_: Any) -> None:
             pass  # a client that went away
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    behaviour.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}/file.bin"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
-        yield behaviour
+        yield server.server_port
     finally:
         server.shutdown()
         thread.join()

@@ -377,6 +377,29 @@ def test_an_object_store_takes_and_gives_a_pack(
         packed("s3://box/other", cache=str(tmp_path / "cache"))
 
 
+def _loads(manifest: Manifest, rows: list[int], into: Any) -> None:
+    into.put([float(load(manifest.path(row), sample_rate=16000).sum()) for row in rows])
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_loader_processes_read_from_an_object_store(
+    method: str, packs: dict[str, Path], bucket: Any, tmp_path: Path
+) -> None:
+    """The library's threads do not live on in a fork."""
+    shutil.copytree(packs["pcm"], tmp_path / "s3" / "box" / "p")
+    here, (there, _) = packed(packs["pcm"])[0], packed("s3://box/p", cache=str(tmp_path / "cache"))
+    load(there.path(0), sample_rate=16000)
+    context: Any = multiprocessing.get_context(method)
+    found, rows = context.Queue(), [0, len(there) - 1]
+    process = context.Process(target=_loads, args=(there, rows, found))
+    process.start()
+    try:
+        assert found.get(timeout=60) == [float(load(here.path(row), sample_rate=16000).sum()) for row in rows]
+    finally:
+        process.kill()
+        process.join()
+
+
 def test_packing_to_an_object_store_goes_on(clips: Path, packs: dict[str, Path], bucket: Any, tmp_path: Path) -> None:
     manifest, recipe = Manifest.read(clips).noted("said"), Recipe("as-is", None, SMALL_CHUNK)
 

@@ -46,9 +46,9 @@ def command(
     """Pack a corpus into large files: it is read faster, and from anywhere.
 
     As it is, a pack gives the same waveforms and scores as its files, whatever
-    their formats. As pcm it is read some ten times as fast: the same for mono
-    clips of 16 bits at that rate, and nearly the same for others, which are
-    converted once. Every clip is decoded and every chunk has a checksum.
+    their formats. As pcm it is read fastest: the same for mono clips of 16
+    bits at that rate, and nearly the same for others, which are converted
+    once. Every clip is decoded and every chunk has a checksum.
     Killed or stopped, the same command goes on and ends in the same pack.
     """
     from dfad.corpora.packed_clips import KINDS, Recipe

@@ -22,7 +22,7 @@ from dfad.packs.format import END, File, chunk_name, header, padding
 from dfad.packs.stores import Where
 
 RECORD = ".json"  # beside a chunk, while the pack is made: what is in it
-_AT_ONCE = 32  # clips begun before a chunk may end
+_AT_ONCE = 16  # clips begun before a chunk may end
 
 
 @dataclass(frozen=True)

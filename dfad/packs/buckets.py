@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,21 +23,43 @@ from dfad.packs.stores import Elsewhere
 
 SCHEMES = ("s3", "gs", "az", "abfss")
 _BLOCK = 1 << 20  # bytes
+_FETCH = """
+import sys
+from pathlib import Path
+from dfad.errors import DataError
+from dfad.packs.buckets import Bucket
+from dfad.packs.format import File
+
+address, name, size, sha256, target = sys.argv[1:]
+try:
+    Bucket(address).bring(File(name, int(size), sha256), Path(target))
+except DataError as error:
+    sys.exit(str(error))
+"""
+_threads = {"here": True}  # of obstore, which a fork of a process that has used it lacks: there it would wait for ever
 
 
 class Bucket(Elsewhere):
     """A bucket, or a folder in it. Keys and regions are taken from where the vendors' own tools take them."""
 
-    waits: ClassVar[Sequence[float]] = WAITS_S  # seconds between tries that bring nothing new
+    waits: ClassVar[Sequence[float]] = WAITS_S[:3]  # seconds between tries that bring nothing new, beside obstore's own
 
     def __init__(self, address: str) -> None:
         super().__init__(address)
         if find_spec("obstore") is None:
             raise ConfigError(f"{address}: object stores need one more library: pip install 'dfad[stream]'")
+        _watch_forks()
+
+    def __getstate__(self) -> dict[str, str]:
+        return {"address": self.address}
+
+    @cached_property
+    def store(self) -> Any:
+        """What obstore calls the place."""
         from obstore.store import from_url
 
         with self._told("reach"):
-            self.store: Any = from_url(self.address)
+            return from_url(self.address)
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:
@@ -53,6 +79,9 @@ class Bucket(Elsewhere):
 
     def bring(self, file: File, target: Path, progress: Progress | None = None) -> None:
         """Fetch it in pieces behind each other; what came so far waits in `<target>.part`."""
+        if not _threads["here"]:
+            self._bring_by_a_process(file, target)
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
         with FileLock(target.with_name(f".{target.name}.lock")):  # every process of a run may want the file
@@ -64,6 +93,8 @@ class Bucket(Elsewhere):
                 before = have
                 try:
                     have = self._go_on(file, part, have, progress)
+                    if have == before:
+                        raise OSError("nothing came")
                 except (_passing(), OSError) as error:
                     have = part.stat().st_size if part.is_file() else 0
                     left = list(self.waits) if have > before else left
@@ -77,6 +108,14 @@ class Bucket(Elsewhere):
                 part.unlink()
                 raise DataError(f"{self}/{file.name} is not the file that the pack lists: {error}") from None
             part.replace(target)
+
+    def _bring_by_a_process(self, file: File, target: Path) -> None:
+        """Do it in a process that was not forked: for loader processes, which are."""
+        words = (self.address, file.name, str(file.size), file.sha256, str(target.absolute()))
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run([sys.executable, "-c", _FETCH, *words], env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise DataError(done.stderr.strip() or f"cannot fetch {self}/{file.name}")
 
     def _go_on(self, file: File, part: Path, have: int, progress: Progress | None) -> int:
         import obstore
@@ -138,3 +177,8 @@ def _passing() -> type[Exception]:
     from obstore.exceptions import BaseError
 
     return BaseError
+
+
+@cache
+def _watch_forks() -> None:
+    os.register_at_fork(after_in_child=lambda: _threads.update(here=False))

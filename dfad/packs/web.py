@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from dfad.connection import Connection, Interrupted, Refused
+from dfad.connection import Answer, Connection, Interrupted, Refused, words
 from dfad.download import WAITS_S, Progress, fetch
 from dfad.errors import ConfigError, DataError
 from dfad.packs.format import File
@@ -26,10 +27,9 @@ class Web(Elsewhere):
         waits = list(self.waits)
         while True:
             try:
-                with Connection(f"{self.address}/{name}", None, lambda line: None).ask(
-                    {"User-Agent": "dfad"}
-                ) as answer:
-                    return answer.read(_SMALL)
+                server = Connection(f"{self.address}/{name}", None, lambda line: None)
+                with server.ask({"User-Agent": "dfad"}) as answer:
+                    return _whole(answer)
             except Interrupted as error:
                 if not waits:
                     raise DataError(f"cannot read {self.address}/{name}: {error}, again and again") from None
@@ -66,3 +66,18 @@ class Web(Elsewhere):
 
     def _takes_none(self) -> ConfigError:
         return ConfigError(f"{self}: a web server takes no files; pack into a folder, and put that on the server")
+
+
+def _whole(answer: Answer) -> bytes:
+    """Read all of an answer.
+
+    Raises:
+        Interrupted: if the connection ends before it does.
+    """
+    try:
+        data = answer.read(_SMALL)
+    except (HTTPException, OSError) as error:
+        raise Interrupted(f"the connection broke: {words(error)}") from None
+    if len(data) < int(answer.headers.get("Content-Length") or 0):
+        raise Interrupted("the server closed the connection")
+    return data
