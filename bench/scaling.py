@@ -24,7 +24,7 @@ from dfad.training.fit import train
 from dfad.training.ranks import free_port
 from dfad.training.scoring import SILENT
 
-ROUNDS, CLIPS, BATCH = 3, 1024, 64
+ROUNDS, EPOCHS, CLIPS, BATCH = 3, 3, 1024, 64
 ONE = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 SPIN = "import time, torch; torch.set_num_threads(1); x = torch.randn(64, 8, 80, 100); w = torch.randn(16, 8, 3, 3)\n"
 SPIN += "t = time.perf_counter()\nfor _ in range(60): torch.conv2d(x, w)\nprint(time.perf_counter() - t)"
@@ -93,7 +93,8 @@ def training(devices: int) -> float:
     """Clips per second of a training's epochs but the first."""
     torch.set_num_threads(devices)  # which are dealt to the processes
     with tempfile.TemporaryDirectory() as folder:
-        config = configured(Path(folder), CLIPS, BATCH, devices, {"model": {"name": "cnn"}})
+        trainer = {"max_epochs": EPOCHS, "accelerator": "cpu", "devices": devices}
+        config = configured(Path(folder), CLIPS, BATCH, devices, {"trainer": trainer})
         clock = _Clock()
         train(config, SILENT, [clock])
     return CLIPS / median(clock.seconds[1:])
