@@ -25,6 +25,7 @@ from dfad.training.ranks import free_port
 from dfad.training.scoring import SILENT
 
 ROUNDS, EPOCHS, CLIPS, BATCH = 3, 3, 1024, 64
+MODEL = {"model": {"name": "cnn"}}
 ONE = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
 SPIN = "import time, torch; torch.set_num_threads(1); x = torch.randn(64, 8, 80, 100); w = torch.randn(16, 8, 3, 3)\n"
 SPIN += "t = time.perf_counter()\nfor _ in range(60): torch.conv2d(x, w)\nprint(time.perf_counter() - t)"
@@ -61,7 +62,8 @@ def main() -> list[str]:
     trained = [(training(1), training(2)) for _ in range(ROUNDS)]
     lines.append(_row("`cnn`, training, clips/s", trained, limit))
     with tempfile.TemporaryDirectory() as folder:
-        config = configured(Path(folder), CLIPS, BATCH, 1, {"trainer": {"max_epochs": 1, "accelerator": "cpu"}})
+        trainer = {"max_epochs": 1, "accelerator": "cpu"}
+        config = configured(Path(folder), CLIPS, BATCH, 1, {**MODEL, "trainer": trainer})
         run, manifest = train(config, SILENT).run.folder, Path(folder) / "manifest.csv"
         found = [(bulk(run, manifest, 1), bulk(run, manifest, 2)) for _ in range(ROUNDS)]
     lines.append(_row("`dfad score --manifest`, clips/s, its start included", found, limit))
@@ -94,7 +96,7 @@ def training(devices: int) -> float:
     torch.set_num_threads(devices)  # which are dealt to the processes
     with tempfile.TemporaryDirectory() as folder:
         trainer = {"max_epochs": EPOCHS, "accelerator": "cpu", "devices": devices}
-        config = configured(Path(folder), CLIPS, BATCH, devices, {"trainer": trainer})
+        config = configured(Path(folder), CLIPS, BATCH, devices, {**MODEL, "trainer": trainer})
         clock = _Clock()
         train(config, SILENT, [clock])
     return CLIPS / median(clock.seconds[1:])
