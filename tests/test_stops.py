@@ -43,7 +43,7 @@ UNFREEZING = [
     ("devices", "workers", "specs", "more"),
     [
         (1, 0, ["SIGTERM:training:1:1:0", "SIGUSR1:validation:1:0:0"], WORDS),
-        (2, 2, ["SIGUSR1:training:1:0:0"], WORDS),
+        pytest.param(2, 2, ["SIGUSR1:training:1:0:0"], WORDS, marks=pytest.mark.slow),
         pytest.param(1, 2, ALL, TINY, marks=pytest.mark.slow),
         pytest.param(2, 0, ALL, TINY, marks=pytest.mark.slow),
         pytest.param(2, 2, ALL, [*TINY, "trainer.accumulate=2"], marks=pytest.mark.slow),
@@ -65,7 +65,7 @@ def test_it_ends_bit_for_bit_like_an_undisturbed_one(
 
 @pytest.mark.parametrize(
     ("devices", "workers"),
-    [(2, 0), *(pytest.param(*kind, 2, marks=pytest.mark.slow) for kind in ((1,), (2,))), (1, 0)],
+    [(2, 0), *(pytest.param(*kind, marks=pytest.mark.slow) for kind in ((1, 0), (1, 2), (2, 2)))],
 )
 def test_an_epoch_over_a_pack_goes_on_at_the_same_clip(
     devices: int, workers: int, manifest_csv: Path, dfad: Callable[..., Any], tmp_path: Path
