@@ -26,6 +26,8 @@ from dfad.training.config import TrainConfig
         ("tag(int, log, interval(1, 8))", Interval(1.0, 8.0, log=True, whole=True)),
         ("range(1, 5)", Interval(1.0, 4.0, whole=True, step=1.0)),
         ("range(0.0, 0.6, 0.1)", Interval(0.0, 0.5, step=0.1)),
+        ("range(0.7, 1.0, 0.1)", Interval(0.7, 0.9, step=0.1)),  # 0.7 + 0.1 + 0.1 + 0.1 is less than 1.0
+        ("range(0, 10, 4)", Interval(0.0, 8.0, whole=True, step=4.0)),
         ("[16,32],[32,64]", Choice(("[16,32]", "[32,64]"), ([16, 32], [32, 64]))),
         ("choice(relu, gelu)", Choice(("relu", "gelu"), ("relu", "gelu"))),
         ("null,true,2,0.5", Choice(("null", "True", "2", "0.5"), (None, True, 2, 0.5))),

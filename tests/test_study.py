@@ -191,6 +191,13 @@ def test_a_trial_that_kills_its_process_is_not_given_for_ever(tmp_path: Path) ->
     assert of_optuna(study, "FAIL") == 5
 
 
+def test_trials_that_all_kill_their_process_end_the_command(tmp_path: Path) -> None:
+    study = study_in(tmp_path, n_trials=9, first=None, failures=2)
+    with pytest.raises(DfadError, match="2 trials failed one after another; the last: its process"):
+        worker_of(study, train=fails("by SIGKILL", KilledError))()
+    assert of_optuna(study, "FAIL") == 10
+
+
 def test_a_journal_with_half_a_line_is_mended(tmp_path: Path) -> None:
     study = study_in(tmp_path, n_trials=2)
     worker_of(study)()

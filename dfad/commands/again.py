@@ -10,7 +10,9 @@ from typing import Any
 from dfad.commands.door import CONF, composed, plain_values
 from dfad.training.config import TrainConfig
 
-_PLAIN = re.compile(r"[A-Za-z_./~][\w./:~@+-]*|-?\d+(\.\d+)?([eE][-+]?\d+)?")
+_PLAIN = re.compile(r"[A-Za-z_./][\w./:@+-]*", re.ASCII)  # what Hydra reads as a text without quotes
+_OTHERS = ("null", "true", "false", "nan", "inf")  # which it takes for something else
+_BEFORE_QUOTE = re.compile(r"(\\+)(?='|$)")  # backslashes mean themselves elsewhere
 _GROUPS = ("data", "frontend", "augment", "model", "loss", "trainer", "eval", "logger")
 
 
@@ -52,6 +54,6 @@ def _typed(value: Any) -> str:
         return "{" + ",".join(f"{key}:{_typed(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(map(_typed, value)) + "]"
-    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and value.lower() not in ("null", "true", "false")):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    if isinstance(value, str) and not (_PLAIN.fullmatch(value) and value.lower() not in _OTHERS):
+        return "'" + _BEFORE_QUOTE.sub(r"\1\1", value).replace("'", "\\'") + "'"
     return value if isinstance(value, str) else json.dumps(value)

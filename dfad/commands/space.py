@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -61,7 +62,7 @@ def _interval(value: IntervalSweep) -> Interval:
 def _steps(value: RangeSweep) -> Interval:
     """The numbers of a range, whose end is not among them."""
     start, stop, step = value.start or 0, value.stop or 0, value.step or 1
-    count = len(list(value.range()))
+    count = ceil(round((stop - start) / step, 9))  # Hydra's own counting lets some ends in, as 0.7 + 3 * 0.1 < 1
     whole = all(isinstance(number, int) for number in (start, stop, step))
     return Interval(float(start), round(float(start + (count - 1) * step), 12), whole=whole, step=float(step))
 

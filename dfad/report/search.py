@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from dfad.report.page import Headline, Page, Section, render
 from dfad.report.search_figures import bars, epochs, history, slices
@@ -107,6 +108,6 @@ def _csv(trials: Sequence[Tried]) -> bytes:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a file that is there whole or not at all, as several workers end at once."""
-    part = path.with_name(f"{path.name}.{id(content)}.part")
+    part = path.with_name(f"{path.name}.{uuid4().hex}.part")
     part.write_bytes(content)
     part.replace(path)

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 
-from dfad.errors import ConfigError, DataError, DfadError
+from dfad.errors import STOPPED, ConfigError, DataError, DfadError
 
 GO, STOP = "go", "stop"
 
@@ -70,9 +70,12 @@ def train_apart(config: Mapping[str, Any], study: str, follow: Follow) -> Result
         try:
             return _talk(process, {"config": config, "study": study}, follow)
         except (EOFError, BrokenPipeError):
+            with suppress(BrokenPipeError):
+                process.stdin.close()  # type: ignore[union-attr]  # what was not read cannot be sent any more
             code = process.wait()
-            if code < 0:
-                raise KilledError(f"the process of its training was ended by {signal.Signals(-code).name}") from None
+            if code < 0 or code == STOPPED:
+                number = -code if code < 0 else code - 128
+                raise KilledError(f"the process of its training was ended by {signal.Signals(number).name}") from None
             said.seek(0)
             text = said.read().decode(errors="replace").strip()
             raise DfadError(f"the process of its training ended with code {code}\n{text}".rstrip()) from None

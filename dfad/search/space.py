@@ -42,11 +42,15 @@ class Interval:
         steps = (value - self.low) / self.step if self.step else 0.0
         if abs(steps - round(steps)) > 1e-9 or (self.whole and value != int(value)):
             raise ValueError
-        return int(value) if self.whole else float(value)
+        return int(value) if self.whole else self._round(value)
 
     def text(self, mark: Any) -> str:
         """What one types for a value that a trial wrote down."""
-        return str(int(mark)) if self.whole else repr(float(mark))
+        return str(int(mark)) if self.whole else repr(self._round(mark))
+
+    def _round(self, value: float) -> float:
+        """A number without what adding up steps leaves in its last digits: 0.3, not 0.30000000000000004."""
+        return round(float(value), 12) if self.step else float(value)
 
 
 @dataclass(frozen=True)

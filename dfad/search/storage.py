@@ -29,10 +29,11 @@ from dfad.errors import ConfigError
 WORKER = "worker"  # attribute of a trial: who has it
 _MISSED = 4  # signs of life
 _LONGEST = 2**20  # bytes of a line
-_LOCKS = {  # of a database: they go with the connection, and that with the process
-    "postgresql": "SELECT pg_advisory_lock({key})",
-    "mysql": "SELECT GET_LOCK('dfad-{key}', -1)",
-    "mariadb": "SELECT GET_LOCK('dfad-{key}', -1)",
+_A_YEAR_S = 31_536_000  # MariaDB does not wait at all for a negative number
+_LOCKS = {  # of a database: they go with the connection, and that with the process; each gives 1 once it is had
+    "postgresql": "SELECT 1 FROM (SELECT pg_advisory_lock({key})) AS had",
+    "mysql": "SELECT GET_LOCK('dfad-{key}', {wait})",
+    "mariadb": "SELECT GET_LOCK('dfad-{key}', {wait})",
 }
 _KEY = 7_203_114  # any number that others do not use
 
@@ -193,7 +194,9 @@ class DatabaseStore:
                 yield
             return
         with self._engine.connect() as connection:
-            connection.execute(sqlalchemy.text(_LOCKS[self._kind].format(key=_KEY)))
+            asked = sqlalchemy.text(_LOCKS[self._kind].format(key=_KEY, wait=_A_YEAR_S))
+            if connection.execute(asked).scalar() != 1:
+                raise ConfigError(f"storage={self._kind}://…: the database does not give the lock of the study")
             yield
 
     def fail_dead(self, study: optuna.Study) -> None:

@@ -158,9 +158,10 @@ class Study:
         """Write down why a trial cannot be."""
         self._tell(claim, TrialState.FAIL, None, **{_ERROR: reason})
 
-    def drop(self, claim: Claim) -> None:
-        """Fail an attempt whose process was killed: the trial is given again, though not for ever."""
+    def drop(self, claim: Claim) -> str | None:
+        """Fail an attempt whose process was killed: the trial is given again; or say why it is not, at last."""
         self._tell(claim, TrialState.FAIL, None)
+        return _refused(self._slots()[claim.slot])
 
     def leave(self, claim: Claim) -> None:
         """Give a trial back, that others go on with it."""
@@ -252,12 +253,16 @@ def _refused(attempts: list[FrozenTrial]) -> str | None:
 
 
 def _wasted(attempts: list[FrozenTrial]) -> int:
-    """How many attempts were lost that got no further than the one before."""
-    steps = [0, *(len(trial.intermediate_values) for trial in attempts)]
-    return sum(
-        trial.state == TrialState.FAIL and _LEFT not in trial.user_attrs and now <= before
-        for trial, before, now in zip(attempts, steps[:-1], steps[1:], strict=True)
-    )
+    """How many attempts in a row were lost that got no further than the one before."""
+    wasted, before = 0, 0
+    for trial in attempts:
+        now = len(trial.intermediate_values)
+        if now > before:
+            wasted = 0
+        elif trial.state == TrialState.FAIL and _LEFT not in trial.user_attrs:
+            wasted += 1
+        before = now
+    return wasted
 
 
 def _flat(at: str, values: Mapping[str, Any]) -> dict[str, str]:

@@ -67,40 +67,38 @@ class Worker:
                 time.sleep(self.poll_s)
                 continue
             waited = False
-            reason = self._do(claim)
-            failed = failed + 1 if reason else 0
-            if reason and failed >= self.study.knobs.failures:
-                raise DfadError(f"{failed} trials failed one after another; the last: {reason}")
+            told = self._do(claim)
+            self.say(told)
+            failed = {"failed": failed + 1, "killed": failed}.get(told.state, 0)
+            if told.state == "failed" and failed >= self.study.knobs.failures:
+                raise DfadError(f"{failed} trials failed one after another; the last: {told.about}")
 
-    def _do(self, claim: Claim) -> str | None:
-        """Do a trial; gives why it failed, if it did."""
+    def _do(self, claim: Claim) -> Told:
+        """Do a trial, and give how it ended."""
         try:
             with self.study.store.hold(claim.trial._trial_id):
                 return self._try(claim)
         except LostError:
-            self.say(Told(claim, "lost", "another worker has it, as this one seemed dead"))
+            return Told(claim, "lost", "another worker has it, as this one seemed dead")
         except BaseException:
             with suppress(LostError):
                 self.study.leave(claim)
             raise
-        return None
 
-    def _try(self, claim: Claim) -> str | None:
+    def _try(self, claim: Claim) -> Told:
         bar = self.watch(f"trial {claim.trial.number}", "epochs")
         try:
-            self._train(claim, bar)
+            return self._train(claim, bar)
         except KilledError as killed:
-            self.study.drop(claim)
-            self.say(Told(claim, "killed", str(killed)))
+            given_up = self.study.drop(claim)
+            return Told(claim, "failed", given_up) if given_up else Told(claim, "killed", str(killed))
         except DfadError as error:
             self.study.refuse(claim, str(error))
-            self.say(Told(claim, "failed", str(error)))
-            return str(error)
+            return Told(claim, "failed", str(error))
         finally:
             bar(1, 1)  # however it ended
-        return None
 
-    def _train(self, claim: Claim, bar: Callable[[int, int], None]) -> None:
+    def _train(self, claim: Claim, bar: Callable[[int, int], None]) -> Told:
         values: list[float] = []
         runs: list[str] = []
         configs = self.configs(claim.marks)
@@ -119,8 +117,7 @@ class Worker:
             runs.append(result.run)
             if result.value is None:
                 self.study.finish(claim, values, runs, pruned=True)
-                self.say(Told(claim, "pruned", ""))
-                return
+                return Told(claim, "pruned", "")
             values.append(result.value)
         self.study.finish(claim, values, runs, pruned=False)
-        self.say(Told(claim, "complete", f"{sum(values) / len(values):.4f}"))
+        return Told(claim, "complete", f"{sum(values) / len(values):.4f}")
