@@ -16,6 +16,7 @@ from dfad.audio import LIMITS
 from dfad.clips import Manifest
 from dfad.corpora.packed_clips import Recipe
 from dfad.corpora.packing import write_pack
+from dfad.errors import ConfigError
 from dfad.packs import where
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train
@@ -190,6 +191,13 @@ def test_training_on_a_pack_is_training_on_its_files(clips: Path, command: Calle
     here = trained(tmp_path / "here", name="packed", path="as-is")
     with shelf(tmp_path / "pcm") as server:
         there = trained(tmp_path / "there", name="packed", path=server.url, workers=2)
+        with shelf(tmp_path / "as-is") as other:  # each has room in the cache, and both have not
+            parts = {
+                it: {"name": "packed", "path": url, "cache": "c", "cache_gb": 1e-3}
+                for it, url in (("a", server.url), ("b", other.url))
+            }
+            with pytest.raises(ConfigError, match=r"1 rank of this host .* data.parts.b.cache_gb=0.1"):
+                trained(tmp_path / "both", name="mix", parts=parts)
     for run in (here, there):
         for table in ("val", "test"):
             assert (run / "scores" / f"{table}.csv").read_bytes() == (loose / "scores" / f"{table}.csv").read_bytes()

@@ -28,7 +28,7 @@ from dfad.packs.ahead import AHEAD
 from dfad.packs.buckets import Bucket
 from dfad.packs.web import Web
 from dfad.places import Piece
-from dfad.training.windows import Windows
+from dfad.training.windows import Windows, require_room
 from dfad.wav import HEADER, Plain, header
 from tests.packs import all_kinds, packed, shelf
 
@@ -362,6 +362,29 @@ def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str,
     assert sum(name.endswith(".tar") for _, name, _ in server.asked) > len(pack.listing.chunks)  # some came again
     kept = [path.stat().st_size for path in (tmp_path / "cache").rglob("*.tar")]
     assert sum(kept) <= limit
+
+
+def test_a_cache_has_room_for_the_window_and_what_is_fetched_ahead_for_all_ranks_and_packs(
+    packs: dict[str, Path], tmp_path: Path
+) -> None:
+    largest = packed(packs["as-is"])[1].listing.largest
+    with shelf(packs["as-is"]) as one, shelf(packs["pcm"]) as other:
+        options = {"name": "packed", "cache": str(tmp_path), "window": 1}
+        with pytest.raises(ConfigError, match=r"data.window=1: chunks for"):
+            packed(one.url, **{**options, "cache_gb": ((2 + AHEAD) * largest - 1) / 1e9})
+        knobs = CORPORA["packed"].read({**options, "path": one.url, "cache_gb": (2 + AHEAD) * largest / 1e9})
+        manifest = knobs.manifest()
+        require_room(manifest, knobs, 1)
+        with pytest.raises(ConfigError, match=r"2 ranks .* more than .*; type data.cache_gb=0.1"):
+            require_room(manifest, knobs, 2)
+        options["cache_gb"] = (2 + AHEAD) * largest / 1e9
+        parts = {"a": {**options, "path": one.url}, "b": {**options, "path": other.url}}
+        mix = CORPORA["mix"].read({"name": "mix", "parts": parts})
+        with pytest.raises(ConfigError, match=r"1 rank .*; type data.parts.a.cache_gb=0.1 data.parts.b.cache_gb=0.1"):
+            require_room(mix.manifest(), mix, 1)
+        parts["b"]["cache"] = str(tmp_path / "other")
+        mix = CORPORA["mix"].read({"name": "mix", "parts": parts})
+        require_room(mix.manifest(), mix, 1)
 
 
 @pytest.mark.parametrize("length", ["abc", "9" * 5000, "-1"])
