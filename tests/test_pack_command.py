@@ -149,6 +149,10 @@ def test_clips_that_cannot_be_used_are_named_mended_or_left_out(clips: Path, tmp
     assert set(Manifest.read(clips).ids) - set(less.ids) == set(names)
     for name, data in kept.items():
         (clips.parent / name).write_bytes(data)
+    assert command("pack", clips, "--out", "less", "--skip")[0] == 0
+    code, _, err = command("pack", clips, "--out", "less")
+    assert code == 3
+    assert "less was packed with --skip: 2 clips are not in it; delete it or give another --out" in err
     assert command("pack", clips, "--out", "p")[0] == 0
     assert files(tmp_path / "p") == files(tmp_path / "whole")
 
