@@ -194,12 +194,16 @@ class Manifest:
         def checked(reader: Callable[[Path], pd.DataFrame]) -> Manifest:
             try:
                 frame = reader(path)
+                stored, frame.attrs = frame.attrs.get("dfad", {}), {}
+                place = root or placed(stored.get("root", ""), path.parent)
+                notes, hint = map(str, stored.get("notes", ())), str(stored.get("hint", ""))
+                dealing = Dealing(**stored["dealing"]) if "dealing" in stored else None
             except (ValueError, OSError, pd.errors.ParserWarning) as error:
                 raise DataError(f"{path} is no readable CSV or Parquet table: {error}") from None
-            stored, frame.attrs = frame.attrs.get("dfad", {}), {}
-            found = cls.check(frame, root or placed(stored.get("root", ""), path.parent), source=str(path))
-            found = found.noted(*stored.get("notes", ())).hinted(stored.get("hint", ""))
-            return found.dealt(Dealing(**stored["dealing"])) if "dealing" in stored else found
+            except (TypeError, AttributeError, RecursionError) as error:  # a Parquet file may say anything
+                raise DataError(f"{path}: what it says of itself is damaged: {error}; write or copy it anew") from None
+            found = cls.check(frame, place, source=str(path)).noted(*notes).hinted(hint)
+            return found.dealt(dealing) if dealing else found
 
         try:
             return checked(read_table)

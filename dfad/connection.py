@@ -114,6 +114,11 @@ class Connection:
         self.say(f"{self.host} leaves out a certificate of its chain; it was fetched and will be verified: {names}")
 
 
+def number(text: str | None) -> int | None:
+    """The number of bytes that a header says, None if it says none."""
+    return int(text) if text and text.isdecimal() and len(text) < 20 else None
+
+
 def words(error: object) -> str:
     """Why the system says that something failed, without its number."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

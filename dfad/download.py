@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dfad.connection import RANGE_UNKNOWN, Answer, Connection, Interrupted, Refused, words
+from dfad.connection import RANGE_UNKNOWN, Answer, Connection, Interrupted, Refused, number, words
 from dfad.errors import DataError
 
 Progress = Callable[[int, int], None]  # (bytes done, of all; 0 if nobody knows)
@@ -212,7 +212,7 @@ class _Download:
             whole = answer.headers.get("Content-Length", "")
             if version:
                 self.mark.write_text(version)
-        promised = int(whole) if whole.isdecimal() else None
+        promised = number(whole)
         if promised is not None and self.size is not None and promised > self.size:
             self.too_long(promised)
         return promised

@@ -11,6 +11,7 @@ import numpy as np
 from dfad.places import Piece
 
 HEADER = 44  # bytes before the samples of a WAV that holds nothing else
+_MOST_BYTES, _MOST_CHANNELS = 2**32 - 1 - 36, 2**15 - 1  # that a header can say
 _BLOCK = 2**18  # frames read at a time where the whole file is read
 
 
@@ -66,7 +67,9 @@ class Plain:
             return None
         channels, rate = int.from_bytes(head[22:24], "little"), int.from_bytes(head[24:28], "little")
         samples = piece.size - HEADER
-        if not channels or not rate or samples % (2 * channels) or head != header(samples, rate, channels):
+        if not 0 < channels <= _MOST_CHANNELS or not rate or samples > _MOST_BYTES or samples % (2 * channels):
+            return None
+        if head != header(samples, rate, channels):
             return None
         return cls(piece, AudioInfo(samples // (2 * channels), rate, channels, "WAV PCM_16"))
 

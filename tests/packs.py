@@ -67,6 +67,7 @@ class Shelf:
         drop_after: bytes of a body after which the connection is cut.
         drops: how often.
         fails: requests that are answered by an error, per name of a file.
+        length: what a header says instead of the length of a body.
         asked: names that were asked for, with the ranges.
     """
 
@@ -74,6 +75,7 @@ class Shelf:
     drop_after: int | None = None
     drops: int = 0
     fails: dict[str, int] = field(default_factory=dict)
+    length: str | None = None
     asked: list[tuple[str, str, str]] = field(default_factory=list)
     port: int = 0
 
@@ -101,7 +103,7 @@ class Shelf:
         handler.send_response(206 if span else 200)
         if span:
             handler.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{len(data)}")
-        handler.send_header("Content-Length", str(len(body)))
+        handler.send_header("Content-Length", self.length or str(len(body)))
         handler.send_header("ETag", f'"{len(data)}"')
         handler.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
         handler.end_headers()

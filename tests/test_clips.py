@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dfad.clips import Manifest
@@ -222,6 +225,24 @@ def test_parquet_keeps_notes_hint_and_dealing(tmp_path: Path) -> None:
     manifest.write(tmp_path / "m.parquet")
     again = Manifest.read(tmp_path / "m.parquet")
     assert (again.notes, again.hint, again.dealing) == (manifest.notes, "type this", BY_SPEAKER_OR_NAME)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"dfad": "text"},
+        {"dfad": {"notes": 5}},
+        {"dfad": {"dealing": 5}},
+        {"dfad": {"dealing": {"who": "x"}}},
+        {"dfad": {"root": 5}},
+        {"dfad": {"root": {"a": 5}}},
+        [5],
+    ],
+)
+def test_odd_words_of_a_parquet_about_itself_are_refused(stored: object, tmp_path: Path) -> None:
+    metadata = {"PANDAS_ATTRS": json.dumps(stored)}
+    pq.write_table(pa.Table.from_pandas(table()).replace_schema_metadata(metadata), tmp_path / "m.parquet")
+    assert f"{tmp_path}/m.parquet" in complaint(lambda: Manifest.read(tmp_path / "m.parquet"))
 
 
 def test_categories_and_gaps_of_parquet(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from dfad.audio import LIMITS
 from dfad.clips import Manifest
 from dfad.corpora.packed_clips import Recipe
 from dfad.corpora.packing import write_pack
+from dfad.errors import ConfigError
 from dfad.packs import where
 from dfad.training.config import TrainConfig
 from dfad.training.fit import train
@@ -148,6 +149,10 @@ def test_clips_that_cannot_be_used_are_named_mended_or_left_out(clips: Path, tmp
     assert set(Manifest.read(clips).ids) - set(less.ids) == set(names)
     for name, data in kept.items():
         (clips.parent / name).write_bytes(data)
+    assert command("pack", clips, "--out", "less", "--skip")[0] == 0
+    code, _, err = command("pack", clips, "--out", "less")
+    assert code == 3
+    assert "less was packed with --skip: 2 clips are not in it; delete it or give another --out" in err
     assert command("pack", clips, "--out", "p")[0] == 0
     assert files(tmp_path / "p") == files(tmp_path / "whole")
 
@@ -190,6 +195,13 @@ def test_training_on_a_pack_is_training_on_its_files(clips: Path, command: Calle
     here = trained(tmp_path / "here", name="packed", path="as-is")
     with shelf(tmp_path / "pcm") as server:
         there = trained(tmp_path / "there", name="packed", path=server.url, workers=2)
+        with shelf(tmp_path / "as-is") as other:  # each has room in the cache, and both have not
+            parts = {
+                it: {"name": "packed", "path": url, "cache": "c", "cache_gb": 1e-3}
+                for it, url in (("a", server.url), ("b", other.url))
+            }
+            with pytest.raises(ConfigError, match=r"1 rank of this host .* data.parts.b.cache_gb=0.1"):
+                trained(tmp_path / "both", name="mix", parts=parts)
     for run in (here, there):
         for table in ("val", "test"):
             assert (run / "scores" / f"{table}.csv").read_bytes() == (loose / "scores" / f"{table}.csv").read_bytes()

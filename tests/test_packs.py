@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import shutil
@@ -19,14 +20,16 @@ from dfad.audit.measure import facts_of
 from dfad.clips import Manifest
 from dfad.corpora import CORPORA
 from dfad.corpora.check import broken, fingerprint
-from dfad.corpora.packed_clips import Recipe
+from dfad.corpora.packed_clips import Recipe, prepared
 from dfad.corpora.packing import write_pack
 from dfad.errors import AudioError, ConfigError, DataError
-from dfad.packs import where
+from dfad.packs import open_pack, where
 from dfad.packs.ahead import AHEAD
 from dfad.packs.buckets import Bucket
 from dfad.packs.web import Web
-from dfad.training.windows import Windows
+from dfad.places import Piece
+from dfad.training.windows import Windows, require_room
+from dfad.wav import HEADER, Plain, header
 from tests.packs import all_kinds, packed, shelf
 
 SMALL_CHUNK = 100_000  # bytes
@@ -156,7 +159,11 @@ def pack(packs: dict[str, Path], tmp_path: Path) -> Path:
         (lambda it: it["chunks"][0].update(name="../a-00000.tar"), "names files that no pack has"),
         (lambda it: it["clips"].update(name="/etc/passwd"), "names files that no pack has"),
         (lambda it: it["chunks"][0].update(bytes=-1), "damaged"),
+        (lambda it: it["chunks"][0].update(bytes=10**30), "damaged"),
         (lambda it: it["chunks"][0].update(sha256="../../x"), "damaged"),
+        (lambda it: it["made"].update(clips=[[]]), "damaged"),
+        (lambda it: it["made"].update(packed="x"), "damaged"),
+        (lambda it: it["made"].update(skipped=["a"]), "damaged"),
         (lambda it: it.pop("chunks"), "damaged"),
         (lambda it: it["chunks"].pop(), "lie outside the chunks"),
         (lambda it: it["chunks"][1].update(bytes=500), "lie outside the chunks"),
@@ -179,8 +186,64 @@ def test_what_is_no_pack_is_told(tmp_path: Path, pack: Path) -> None:
     (pack / "pack.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         packed(pack)
+    (pack / "pack.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match="is damaged"):
+        packed(pack)
     with pytest.raises(ConfigError, match="expected a folder, or an address"):
         packed("ftp://host/pack")
+
+
+def test_a_gap_in_the_places_of_clips_is_refused(pack: Path) -> None:
+    frame = pd.read_parquet(pack / "clips.parquet")
+    frame["pack_start"] = frame["pack_start"].astype("Int64").mask(frame.index == 3)
+    frame.to_parquet(pack / "clips.parquet", index=False)
+    listing, data = json.loads((pack / "pack.json").read_text()), (pack / "clips.parquet").read_bytes()
+    listing["clips"].update(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    (pack / "pack.json").write_text(json.dumps(listing))
+    with pytest.raises(DataError, match="no whole numbers in a column pack_start"):
+        packed(pack)
+
+
+def test_clips_of_one_hash_are_refused(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfad.packs.pack._hash", lambda id_: len(id_))
+    with pytest.raises(DataError, match=r"cannot be told apart.* rename one"):
+        packed(pack)
+
+
+class Held(Piece):
+    """A piece of any size of which the first bytes alone are there."""
+
+    def __init__(self, head: bytes, size: int) -> None:
+        self.head, self._size = head, size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def look(self) -> bytes:
+        return b""
+
+    def read(self, start: int = 0, count: int | None = None) -> bytes:
+        return self.head[start : None if count is None else start + count]
+
+
+def test_no_header_of_a_wav_is_too_odd(tmp_path: Path) -> None:
+    """One of 65,535 channels, of which a frame has more bytes than the header can say; one of a file beyond 4 GiB."""
+    head = bytearray(header(0, 16000))
+    head[22:24] = b"\xff\xff"
+    assert Plain.of(Held(bytes(head), HEADER)) is None
+    assert Plain.of(Held(header(0, 16000), 2**32 + HEADER)) is None
+    (tmp_path / "a.wav").write_bytes(head)
+    (tmp_path / "clips.csv").write_text("path,label\na.wav,spoof\n")
+    with pytest.raises(DataError, match="none of 1 clips can be used"):
+        write_pack(Manifest.read(tmp_path / "clips.csv"), where(str(tmp_path / "p")), Recipe(), limits=LIMITS)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").symlink_to("/dev/zero")
+    with pytest.raises(AudioError, match="not a regular file"):
+        prepared(tmp_path / "a.wav", Recipe(), limits=LIMITS)
 
 
 def test_a_chunk_that_is_cut_off_or_away_is_named(pack: Path) -> None:
@@ -270,15 +333,15 @@ def test_what_is_damaged_on_the_way_is_never_used(pack: Path, tmp_path: Path) ->
     assert not list((tmp_path / "cache").rglob("train-*.tar*"))
 
 
-def _read_all(url: str, cache: Path, seed: int, limit: float, into: Any) -> None:
-    manifest, _ = packed(url, cache=str(cache), cache_gb=limit, window=1)
+def _read_all(url: str, cache: Path, seed: int, limit: int, into: Any) -> None:
+    manifest, _ = open_pack(where(url), cache, limit)
     for row in np.random.default_rng(seed).permutation(len(manifest))[:20].tolist():
         into.put((row, float(load(manifest.path(row), sample_rate=16000).sum())))
 
 
 def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str, Path], tmp_path: Path) -> None:
     here, pack = packed(packs["as-is"])
-    limit = 2.5 * pack.listing.largest
+    limit = round(2.5 * pack.listing.largest)
     assert pack.listing.size > 3 * limit
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
@@ -288,10 +351,10 @@ def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str,
         with pytest.raises(ConfigError, match=r"data.window=2: chunks for .* more than data.cache_gb=0.000"):
             packed(server.url, cache=str(tmp_path / "cache"), cache_gb=limit / 1e9, window=2)
         options = (server.url, tmp_path / "cache")
-        other = context.Process(target=_read_all, args=(*options, 0, limit / 1e9, found))
+        other = context.Process(target=_read_all, args=(*options, 0, limit, found))
         other.start()
         sums = [found.get(timeout=60)]  # it has begun
-        _read_all(*options, 1, limit / 1e9, found)
+        _read_all(*options, 1, limit, found)
         sums += [found.get(timeout=60) for _ in range(39)]
         other.join()
     wanted = [float(wave.sum()) for wave in waves(here)]
@@ -299,6 +362,43 @@ def test_a_small_cache_serves_several_processes_and_stays_small(packs: dict[str,
     assert sum(name.endswith(".tar") for _, name, _ in server.asked) > len(pack.listing.chunks)  # some came again
     kept = [path.stat().st_size for path in (tmp_path / "cache").rglob("*.tar")]
     assert sum(kept) <= limit
+
+
+def test_a_cache_has_room_for_the_window_and_what_is_fetched_ahead_for_all_ranks_and_packs(
+    packs: dict[str, Path], tmp_path: Path
+) -> None:
+    largest = packed(packs["as-is"])[1].listing.largest
+    with shelf(packs["as-is"]) as one, shelf(packs["pcm"]) as other:
+        options = {"name": "packed", "cache": str(tmp_path), "window": 1}
+        with pytest.raises(ConfigError, match=r"data.window=1: chunks for"):
+            packed(one.url, **{**options, "cache_gb": ((2 + AHEAD) * largest - 1) / 1e9})
+        knobs = CORPORA["packed"].read({**options, "path": one.url, "cache_gb": (2 + AHEAD) * largest / 1e9})
+        manifest = knobs.manifest()
+        require_room(manifest, knobs, 1)
+        with pytest.raises(ConfigError, match=r"2 ranks .* more than .*; type data.cache_gb=0.1"):
+            require_room(manifest, knobs, 2)
+        options["cache_gb"] = (2 + AHEAD) * largest / 1e9
+        parts = {"a": {**options, "path": one.url}, "b": {**options, "path": other.url}}
+        mix = CORPORA["mix"].read({"name": "mix", "parts": parts})
+        with pytest.raises(ConfigError, match=r"1 rank .*; type data.parts.a.cache_gb=0.1 data.parts.b.cache_gb=0.1"):
+            require_room(mix.manifest(), mix, 1)
+        parts["b"]["cache"] = str(tmp_path / "other")
+        mix = CORPORA["mix"].read({"name": "mix", "parts": parts})
+        require_room(mix.manifest(), mix, 1)
+
+
+@pytest.mark.parametrize("length", ["abc", "9" * 5000, "-1"])
+def test_a_length_that_is_no_number_is_none(length: str, pack: Path, tmp_path: Path) -> None:
+    with shelf(pack, length=length) as server:
+        assert len(packed(server.url, cache=str(tmp_path / "cache"))[0])
+
+
+@pytest.mark.usefixtures("patience")
+def test_a_list_without_end_is_not_read(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dfad.packs.web.SMALL", 100)
+    with shelf(pack) as server, pytest.raises(DataError, match=r"pack.json: .* more than"):
+        packed(server.url, cache=str(tmp_path / "cache"))
+    assert len(server.asked) == 1
 
 
 def test_chunks_are_fetched_before_they_are_wanted_and_not_much_before(packs: dict[str, Path], tmp_path: Path) -> None:
@@ -375,6 +475,27 @@ def test_an_object_store_takes_and_gives_a_pack(
     assert bucket.drops == 0
     with pytest.raises(DataError, match="no pack at s3://box/other"):
         packed("s3://box/other", cache=str(tmp_path / "cache"))
+
+
+def test_a_list_without_end_is_not_read_from_an_object_store(
+    pack: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(pack, tmp_path / "s3" / "box" / "p")
+    monkeypatch.setattr("dfad.packs.buckets.SMALL", 100)
+    with pytest.raises(DataError, match=r"pack.json in s3://box/p: .* more than"):
+        packed("s3://box/p", cache=str(tmp_path / "cache"))
+
+
+def test_a_fetching_process_takes_no_module_from_the_current_folder(
+    pack: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(pack, tmp_path / "s3" / "box" / "p")
+    chunk = packed(pack)[1].listing.chunks[0]
+    (tmp_path / "filelock.py").write_text("raise SystemExit('taken from the current folder')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dfad.packs.buckets._threads", {"here": False})
+    Bucket("s3://box/p").bring(chunk, tmp_path / "chunk.tar")
+    assert (tmp_path / "chunk.tar").read_bytes() == (pack / chunk.name).read_bytes()
 
 
 def _loads(manifest: Manifest, rows: list[int], into: Any) -> None:

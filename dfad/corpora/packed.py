@@ -13,6 +13,7 @@ from dfad.download import readable
 from dfad.errors import ConfigError
 from dfad.knobs import Free
 from dfad.packs import open_pack, where
+from dfad.packs.ahead import in_use
 
 
 class PackedKnobs(CorpusKnobs):
@@ -37,9 +38,9 @@ class PackedKnobs(CorpusKnobs):
                 "in any order, hardly a chunk would be there when a clip of it is wanted; raise data.cache_gb, or "
                 "train with data.window=16"
             )
-        if pack.cache and self.window and (need := (self.window + 1) * pack.listing.largest) > limit:
+        if pack.cache and self.window and (need := in_use(pack, self.window)) > limit:
             raise ConfigError(
-                f"data.window={self.window}: chunks for {readable(need)} are in use at a time, more than "
+                f"data.window={self.window}: chunks for {readable(need)} are in use or fetched ahead, more than "
                 f"data.cache_gb={self.cache_gb:g}; raise that, or lower the window"
             )
         return manifest

@@ -105,7 +105,7 @@ class Split:
         sha256, at = hashlib.sha256(), 0
         reader = in_threads(self._read, self.rows[done:], at_once=_AT_ONCE)
         with part.open("wb") as file:
-            for row, found in zip(self.rows[done:].tolist(), reader, strict=False):
+            for row, found in zip(map(int, self.rows[done:]), reader, strict=False):
                 id_ = str(self.manifest.ids[row])
                 if isinstance(found, str):
                     skipped[id_] = found

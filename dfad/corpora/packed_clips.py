@@ -67,6 +67,7 @@ def prepared(place: Place, recipe: Recipe, *, expected_s: float | None = None, l
     Raises:
         AudioError: if the clip cannot be used, as `load` and `verify` say it.
     """
+    rate = probe(place, limits=limits).sample_rate  # before all of it is read, which may never end
     if recipe.kind == "as-is":
         try:
             with opened(place) as descriptor, os.fdopen(os.dup(descriptor), "rb") as file:
@@ -76,10 +77,9 @@ def prepared(place: Place, recipe: Recipe, *, expected_s: float | None = None, l
         verify(whole, expected_s=expected_s, limits=limits)
         return whole
     assert recipe.rate is not None
-    resampled = probe(place, limits=limits).sample_rate != recipe.rate
     wave = load(place, sample_rate=recipe.rate, expected_s=expected_s, limits=limits)
     samples = np.clip(np.rint(wave * np.float32(2**15)), -(2**15), 2**15 - 1).astype("<i2")
-    changed = resampled or bool((samples * np.float32(2**-15) != wave).any())
+    changed = rate != recipe.rate or bool((samples * np.float32(2**-15) != wave).any())
     if recipe.kind == "pcm":
         return Bytes(str(place), header(samples.nbytes, recipe.rate) + samples.tobytes(), changed)
     buffer = io.BytesIO()

@@ -72,7 +72,7 @@ def write_pack(
     del made["skip"]
     try:
         with out.workshop() as shop:
-            if done := _claim(out, shop, made):
+            if done := _claim(out, shop, made, recipe.skip):
                 return done
             chunks: list[Chunk] = []
             for split in SPLITS:
@@ -82,21 +82,26 @@ def write_pack(
         raise DataError(f"cannot write to {out}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _claim(out: Where, shop: Path, made: Mapping[str, Any]) -> Packed | None:
+def _claim(out: Where, shop: Path, made: Mapping[str, Any], skip: bool) -> Packed | None:
     """Take the place for this pack, or give the one that is there already.
 
     Raises:
-        DataError: if another one is there, or other files.
+        DataError: if another one is there, one that lacks clips which shall be in it, or other files.
     """
     if out.read(LIST) is not None:
         listing = read_listing(out)
         _require_same(out, listing.made, made)
         about = listing.made
+        if about["skipped"] and not skip:
+            raise DataError(
+                f"{out} was packed with --skip: {len(about['skipped']):,} clips are not in it; delete it or give "
+                "another --out to pack them too"
+            )
         return Packed(listing, int(about["packed"]), int(about["changed"]), dict(about["skipped"]), before=True)
     if (text := out.read(_CLAIM)) is not None:
         try:
             _require_same(out, json.loads(text), made)
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             raise DataError(f"{out}/{_CLAIM} is damaged; give another --out, or delete {out}") from None
         return None
     if shop == Path(str(out)) and any(found.name != ".lock" for found in shop.iterdir()):

@@ -13,6 +13,12 @@ from dfad.packs.pack import Pack
 AHEAD = 2  # chunks
 
 
+def in_use(pack: Pack, window: int | None, ranks: int = 1) -> int:
+    """Bytes of the chunks that ranks of a host read at a time or have fetched for soon; all where clips come anyhow."""
+    whole, largest = pack.listing.size, pack.listing.largest
+    return whole if window is None else min(whole, ranks * (window + 1 + AHEAD) * largest)
+
+
 @contextmanager
 def fetched_ahead(chunks: Sequence[tuple[Pack, File]], wanted: Sequence[int]) -> Iterator[Callable[[int], None]]:
     """Fetch chunks in order, in a thread, never more than a few before their time.

@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 
 from filelock import FileLock
 
-from dfad.download import WAITS_S, Progress, check, require_space
+from dfad.download import WAITS_S, Progress, check, readable, require_space
 from dfad.errors import ConfigError, DataError
 from dfad.packs.format import File
-from dfad.packs.stores import Elsewhere
+from dfad.packs.stores import SMALL, Elsewhere
 
 SCHEMES = ("s3", "gs", "az", "abfss")
 _BLOCK = 1 << 20  # bytes
@@ -73,7 +73,12 @@ class Bucket(Elsewhere):
 
         try:
             with self._told(f"read {name} in"):
-                return bytes(obstore.get(self.store, name).bytes())
+                data = bytearray()
+                for block in obstore.get(self.store, name).stream(min_chunk_size=_BLOCK):
+                    data += block
+                    if len(data) > SMALL:
+                        raise ValueError(f"it has more than {readable(SMALL)}")
+                return bytes(data)
         except FileNotFoundError:
             return None
 
@@ -113,7 +118,7 @@ class Bucket(Elsewhere):
         """Do it in a process that was not forked: for loader processes, which are."""
         words = (self.address, file.name, str(file.size), file.sha256, str(target.absolute()))
         env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run([sys.executable, "-c", _FETCH, *words], env=env, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-P", "-c", _FETCH, *words], env=env, capture_output=True, text=True)
         if done.returncode:
             raise DataError(done.stderr.strip() or f"cannot fetch {self}/{file.name}")
 

@@ -17,6 +17,7 @@ LIST, CLIPS = "pack.json", "clips.parquet"
 PLACE = ("pack_chunk", "pack_start", "pack_bytes")  # columns of `clips.parquet`: number of the chunk, and bytes
 END = bytes(2 * tarfile.BLOCKSIZE)  # of an archive
 _NAME = re.compile(r"[a-z]+-\d{5,}\.tar", re.ASCII)
+_SIZES = 2**62  # bytes; no file has as many, and 64 bits hold the sum of two
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -79,7 +80,11 @@ class Listing:
                 )
             chunks = tuple(_file(file) for file in found["chunks"])
             made, clips = dict(found["made"]), _file(found["clips"])
-        except (ValueError, TypeError, KeyError) as error:
+            plain = all(isinstance(value, str | int | None) for key, value in made.items() if key != "skipped")
+            reasons = all(isinstance(reason, str) for reason in made["skipped"].values())
+            if not plain or not reasons or {type(made["packed"]), type(made["changed"])} != {int}:
+                raise ValueError("made in no known way")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DataError(f"{where}/{LIST} is damaged: {error!r}; pack the corpus anew, or copy it again") from None
         if clips.name != CLIPS or not all(_NAME.fullmatch(chunk.name) for chunk in chunks):
             raise DataError(f"{where}/{LIST} names files that no pack has; it is not used")
@@ -118,6 +123,6 @@ def _plain(file: File) -> dict[str, Any]:
 
 def _file(found: Mapping[str, Any]) -> File:
     name, size, sha256 = found["name"], found["bytes"], found["sha256"]
-    if not isinstance(name, str) or type(size) is not int or size < 0 or not _SHA256.fullmatch(sha256):
+    if not isinstance(name, str) or type(size) is not int or not 0 <= size < _SIZES or not _SHA256.fullmatch(sha256):
         raise ValueError(f"no file of a pack: {found}")
     return File(name, size, sha256)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,14 @@ class Pack(Store):
     which loader processes share.
     """
 
-    def __init__(self, source: Where, listing: Listing, cache: Cache | None, ids: Iterable[str], places: pd.DataFrame):
+    def __init__(self, source: Where, listing: Listing, cache: Cache | None, ids: Any, places: pd.DataFrame):
         self.source, self.listing, self.cache = source, listing, cache
         hashes = np.fromiter(map(_hash, ids), np.uint64, len(places))
         order = np.argsort(hashes, kind="stable")
         self.hashes = hashes[order]
+        if (same := self.hashes[1:] == self.hashes[:-1]).any():
+            one, other = (ids[int(order[np.argmax(same) + step])] for step in (0, 1))
+            raise DataError(f"{source}: clips {one} and {other} cannot be told apart by their hashes; rename one")
         self.chunks, self.starts, self.sizes = (places[name].to_numpy(np.int64)[order] for name in PLACE)
 
     def __str__(self) -> str:
@@ -130,7 +133,8 @@ def open_pack(source: Where, cache: Path, limit: int, progress: Progress | None 
         path = kept.path(listing.clips, progress)
     manifest = Manifest.read(path, root=Path())
     frame = manifest.frame
-    if missing := [name for name in PLACE if name not in frame or not pd.api.types.is_integer_dtype(frame[name])]:
+    whole = pd.api.types.is_integer_dtype
+    if missing := [name for name in PLACE if name not in frame or not whole(frame[name]) or frame[name].hasnans]:
         raise DataError(f"{path} is no table of a pack: no whole numbers in a column {missing[0]}")
     places = frame[list(PLACE)]
     _require_inside(places, listing, path)

@@ -14,6 +14,8 @@ from dfad.download import Progress, check
 from dfad.errors import DataError
 from dfad.packs.format import File
 
+SMALL = 1 << 30  # bytes of what is read into memory, at most
+
 
 class Where(Protocol):
     """The files of a pack, wherever they lie. As text it is what a user types."""

@@ -8,13 +8,11 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from dfad.connection import Answer, Connection, Interrupted, Refused, words
-from dfad.download import WAITS_S, Progress, fetch
+from dfad.connection import Answer, Connection, Interrupted, Refused, number, words
+from dfad.download import WAITS_S, Progress, fetch, readable
 from dfad.errors import ConfigError, DataError
 from dfad.packs.format import File
-from dfad.packs.stores import Elsewhere
-
-_SMALL = 1 << 30  # bytes of what is read into memory
+from dfad.packs.stores import SMALL, Elsewhere
 
 
 class Web(Elsewhere):
@@ -73,11 +71,15 @@ def _whole(answer: Answer) -> bytes:
 
     Raises:
         Interrupted: if the connection ends before it does.
+        Refused: if it is too large for what it should be.
     """
+    promised = number(answer.headers.get("Content-Length")) or 0
     try:
-        data = answer.read(_SMALL)
+        data = answer.read(SMALL + 1) if promised <= SMALL else b""
     except (HTTPException, OSError) as error:
         raise Interrupted(f"the connection broke: {words(error)}") from None
-    if len(data) < int(answer.headers.get("Content-Length") or 0):
+    if max(promised, len(data)) > SMALL:
+        raise Refused(f"it has more than {readable(SMALL)}")
+    if len(data) < promised:
         raise Interrupted("the server closed the connection")
     return data

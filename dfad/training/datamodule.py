@@ -32,7 +32,7 @@ from dfad.training.clip_copies import ClipCopies, clip_copies
 from dfad.training.kept import Kept
 from dfad.training.sampling import EvalBatches, Pick, TrainBatches
 from dfad.training.shares import cells_of, copies_by_part
-from dfad.training.windows import Windows
+from dfad.training.windows import Windows, require_room
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,7 @@ class ClipDataModule(pl.LightningDataModule):
         """Shuffled, cropped at random."""
         assert self.trainer is not None
         rows, trainer = self.manifest.rows("train"), self.trainer
+        require_room(self.manifest, self.data, trainer.num_devices)
         return self._loader(
             TrainBatches(
                 rows,

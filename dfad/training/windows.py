@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from math import ceil
 from operator import itemgetter
+from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -13,8 +15,10 @@ import numpy as np
 from dfad.clips import Manifest
 from dfad.corpora import CorpusKnobs, MixKnobs
 from dfad.corpora.packed import PackedKnobs
+from dfad.download import readable
+from dfad.errors import ConfigError
 from dfad.packs import Pack
-from dfad.packs.ahead import fetched_ahead
+from dfad.packs.ahead import fetched_ahead, in_use
 from dfad.roots import Roots, files
 
 
@@ -42,13 +46,7 @@ class Windows:
     @classmethod
     def of(cls, manifest: Manifest, data: CorpusKnobs) -> Self | None:
         """The windows of a corpus; None where every clip may come at any time."""
-        parts = data.parts if isinstance(data, MixKnobs) else {"": data}
-        roots = manifest.root.parts if isinstance(manifest.root, Roots) else {"": manifest.root}
-        windowed = {
-            part: (knobs.window, pack)
-            for part, knobs in parts.items()
-            if isinstance(knobs, PackedKnobs) and knobs.window and isinstance(pack := roots[part], Pack)
-        }
+        windowed = {part: (knobs.window, pack) for part, knobs, pack in _packs(manifest, data) if knobs.window}
         if not windowed:
             return None
         group = np.full(len(manifest), -1, np.int64)
@@ -93,3 +91,33 @@ class Windows:
                 if reached:
                     reached(start)
                 yield start
+
+
+def require_room(manifest: Manifest, data: CorpusKnobs, ranks: int) -> None:
+    """Refuse caches without room for what the ranks of a host read at a time of all packs that share them.
+
+    Raises:
+        ConfigError: saying how much room is needed.
+    """
+    shared: dict[Path, list[tuple[str, int, Pack]]] = {}
+    for part, knobs, pack in _packs(manifest, data):
+        if pack.cache:
+            name = f"data.parts.{part}.cache_gb" if part else "data.cache_gb"
+            shared.setdefault(pack.cache.folder.resolve(), []).append((name, in_use(pack, knobs.window, ranks), pack))
+    for folder, found in shared.items():
+        need, room = sum(need for _, need, _ in found), min(pack.cache.limit for _, _, pack in found if pack.cache)
+        if need > room:
+            wanted = " ".join(f"{name}={ceil(need / 1e8) / 10:g}" for name, _, _ in found)
+            raise ConfigError(
+                f"{folder} may hold {readable(room)}, and {ranks} {'ranks' if ranks > 1 else 'rank'} of this host need "
+                f"chunks for {readable(need)} at a time, more than that; type {wanted}, or a smaller window"
+            )
+
+
+def _packs(manifest: Manifest, data: CorpusKnobs) -> Iterator[tuple[str, PackedKnobs, Pack]]:
+    """The parts of a corpus that are packs; the name of a corpus that is no mix is empty."""
+    parts = data.parts if isinstance(data, MixKnobs) else {"": data}
+    roots = manifest.root.parts if isinstance(manifest.root, Roots) else {"": manifest.root}
+    for part, knobs in parts.items():
+        if isinstance(knobs, PackedKnobs) and isinstance(pack := roots[part], Pack):
+            yield part, knobs, pack
