@@ -93,13 +93,13 @@ def torchrun(*words: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
 
 
 def srun(*words: str, cwd: Path) -> list[subprocess.Popen[str]]:
-    """Start what srun starts of two tasks, each in a session of its own."""
+    """Start what srun starts of two tasks."""
     step = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NODELIST": "localhost"}
     step |= {"SLURM_JOB_ID": str(free_port()), "SLURM_NTASKS": "2", "PYTHONPATH": str(ROOT)}
     return [
         subprocess.Popen(
             [sys.executable, *words],
-            cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**environment(), **step, "SLURM_PROCID": str(task), "SLURM_LOCALID": str(task)},
         )
         for task in range(2)
