@@ -35,7 +35,7 @@ class RunError(DfadError):
 
 
 class BusyError(RunError):
-    """A run folder in which another process works."""
+    """A run folder, or a file of scores, in which another process works."""
 
 
 class DataError(DfadError):

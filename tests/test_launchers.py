@@ -38,6 +38,15 @@ def test_a_grid_is_complete(launcher: str, manifest_csv: Path, dfad: Run, tmp_pa
     assert [path.suffix for path in (tmp_path / "runs" / ".sweeps").glob("sweep-*")] == [".json"]
 
 
+def test_jobs_need_not_share_a_folder_of_runs(manifest_csv: Path, dfad: Run, tmp_path: Path) -> None:
+    typed = ["-m", "hydra/launcher=joblib", "data=manifest", f"data.path={manifest_csv}", *SMALL]
+    done = dfad("train", *typed, "trainer.max_epochs=1", "runs=a,b", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 jobs done" in done.stdout
+    (path,) = tmp_path.glob("*/.sweeps/sweep-*")
+    assert [job["overrides"] for job in json.loads(path.read_text())["jobs"]] == [["runs=a"], ["runs=b"]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_a_grid_that_is_killed_is_complete_after_the_same_command(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ import pytest
 import torch
 
 from dfad.clips import Manifest
-from dfad.commands import score_bulk
+from dfad.commands import score_bulk, score_file
 from dfad.commands.score_bulk import Bulk
 from dfad.commands.score_file import growing
 from dfad.scorer import Scorer
@@ -110,6 +113,18 @@ def test_what_another_process_is_at_is_left_to_it(
     bulk._whole(3).unlink()
     with growing(bulk._whole(3).with_suffix(".part.jsonl"), "me"):
         assert bulk.score(scorer, ScoringKnobs(), 1, lambda done, total: None) == 5
+
+
+def test_a_file_system_without_locks_is_refused(
+    words: tuple[object, ...], command: Called, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(score_file, "fcntl", SimpleNamespace(flock=none, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB))
+    code, _, err = command(*words)
+    assert (code, "no locks available" in err) == (2, True)
+    assert "option flock" in err
 
 
 def test_clips_that_cannot_be_scored_are_named(

@@ -221,6 +221,18 @@ class TestSweep:
         assert [Path(job["run"]).name for job in sweep.jobs] == [kind.__name__ for kind in kinds]
         assert sweep.jobs[2]["error"] == "RuntimeError: no such thing"
 
+    def test_jobs_of_which_nothing_is_heard_have_failed(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        job = {"overrides": ["seed=1"], "run": None, "exit_code": 0, "error": None}
+        for found in range(2):
+            sweep = Sweep(["x"], "t", place=tmp_path)
+            assert sweep.finish() == 1
+            assert f"jobs {found} have left word" in capsys.readouterr().err
+            parts = tmp_path / f"{sweep.name}.t"
+            parts.mkdir(exist_ok=True)
+            (parts / "000000.json").write_text(json.dumps({"job": job, "home": None, "count": 2}))
+
     def test_ctrl_c_passes_through(self, tmp_path: Path) -> None:
         def command(values: dict[str, Any]) -> None:
             raise KeyboardInterrupt

@@ -49,13 +49,14 @@ def enter(job: Callable[[DictConfig], None], config_name: str) -> NoReturn:
     sweep = Sweep.begin([word for word in typed if word not in _SWEEP])
 
     def work() -> None:
-        flags = [word for word in words if word in _SWEEP]
-        sys.argv[1:] = [*flags, *launcher_words(words), *words[len(flags) :]]  # later words win
+        flags, launching = [word for word in words if word in _SWEEP], launcher_words(words)
+        if flags and launching:
+            _our_errors(lambda: sweep.collect_in(_sweep_folder(config_name, words)))
+        sys.argv[1:] = [*flags, *launching, *words[len(flags) :]]  # later words win
         _our_errors(hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(job))
 
     code = guarded(work)
-    several = bool(set(typed) & {*_SWEEP})
-    sys.exit(code or sweep.finish((lambda: _sweep_folder(config_name, words)) if several else None))
+    sys.exit(code or sweep.finish())
 
 
 def do(command: Callable[[dict[str, Any]], Path | None], config: DictConfig) -> None:
@@ -75,8 +76,7 @@ def do(command: Callable[[dict[str, Any]], Path | None], config: DictConfig) -> 
     count, varied = _swept([as_addition(word) for word in with_options_in_lists(sweep.words)])
     job = [word.removeprefix("++") for word in here.overrides.task]
     shown = [_ESCAPED.sub(r"\1", word) for word in job if word.split("=")[0] in varied]
-    place = Path(here.sweep.dir)
-    sweep.job(lambda: plain_values(config), command, words=shown, count=count, number=here.job.num, place=place)
+    sweep.job(lambda: plain_values(config), command, words=shown, count=count, number=here.job.num)
 
 
 def composed(config_name: str, words: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
@@ -88,7 +88,7 @@ def composed(config_name: str, words: Sequence[str], *, with_hydra: bool = False
 
 
 def _sweep_folder(config_name: str, words: Sequence[str]) -> Path:
-    """Where the jobs of a sweep leave what became of them."""
+    """Where the jobs of a sweep leave what became of them: one folder, also if they do not share that of runs."""
     given = [word for word in words if not word.startswith("-")]
     same = [word for word in given if not OverridesParser.create().parse_override(word).is_sweep_override()]
     return Path(composed(config_name, same, with_hydra=True).hydra.sweep.dir)

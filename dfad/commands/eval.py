@@ -30,9 +30,10 @@ def run(values: dict[str, Any]) -> None:
     from dfad.training.config import EvalConfig
     from dfad.training.evaluation import evaluate_run
     from dfad.training.launched import spread
+    from dfad.training.meeting import place_met
 
     here = screen()
-    done = evaluate_run(EvalConfig.read(spread(values)), here)
+    done = evaluate_run(EvalConfig.read(spread(values, place_met())), here)
     if done.before and not (done.judged and done.robust):
         here.say("evaluated already; force=true scores again")
     place = done.place

@@ -22,7 +22,7 @@ from typing import Any
 from uuid import uuid4
 
 from dfad.commands.guard import attempt
-from dfad.errors import IN_RUN, RunError, when_free
+from dfad.errors import IN_RUN, DfadError, RunError, when_free
 
 RECORDS = ".sweeps"  # in the folder of runs
 _TOLD = "DFAD_SWEEP"  # environment variable, by which other processes know their sweep
@@ -43,10 +43,13 @@ class Sweep:
         words: the command line as typed, less `-m`: the same words are the same sweep.
         token: tells this call of the command from others.
         elsewhere: whether this is another process than the command's.
+        place: folder in which other processes leave what became of their jobs, if it is they who do them.
     """
 
-    def __init__(self, words: Sequence[str], token: str | None = None, *, elsewhere: bool = False) -> None:
-        self.words, self.token, self.elsewhere = list(words), token or uuid4().hex[:8], elsewhere
+    def __init__(
+        self, words: Sequence[str], token: str | None = None, *, elsewhere: bool = False, place: Path | None = None
+    ) -> None:
+        self.words, self.token, self.elsewhere, self.place = list(words), token or uuid4().hex[:8], elsewhere, place
         self.name = f"sweep-{hashlib.sha256(json.dumps(self.words).encode()).hexdigest()[:8]}"
         self.jobs: list[dict[str, Any]] = []  # overrides, run, exit_code, error
         self.home: Path | None = None  # the folder of runs
@@ -58,9 +61,18 @@ class Sweep:
         """The sweep of a command, which every process knows that is started from now on."""
         global _sweep
         _sweep = cls(words)
-        told = {"words": _sweep.words, "token": _sweep.token, "process": os.getpid()}
-        os.environ[_TOLD] = json.dumps(told)
+        _sweep._tell()
         return _sweep
+
+    def collect_in(self, place: Path) -> None:
+        """Have other processes leave there what becomes of their jobs."""
+        self.place = place.absolute()
+        self._tell()
+
+    def _tell(self) -> None:
+        place = str(self.place) if self.place else None
+        told = {"words": self.words, "token": self.token, "process": os.getpid(), "place": place}
+        os.environ[_TOLD] = json.dumps(told)
 
     @classmethod
     def here(cls) -> Sweep:
@@ -68,7 +80,8 @@ class Sweep:
         global _sweep
         if _sweep is None:
             told = json.loads(os.environ[_TOLD])
-            _sweep = cls(told["words"], told["token"], elsewhere=True)
+            place = Path(told["place"]) if told["place"] else None
+            _sweep = cls(told["words"], told["token"], elsewhere=True, place=place)
             if os.getppid() == told["process"]:  # not so under submitit, whose jobs shall go on
                 threading.Thread(target=_end_with, args=(told["process"],), daemon=True).start()
         return _sweep
@@ -81,7 +94,6 @@ class Sweep:
         words: list[str],
         count: int | None,
         number: int | None = None,
-        place: Path | None = None,
     ) -> None:
         """Do one job by itself, and write down what became of it.
 
@@ -91,7 +103,6 @@ class Sweep:
             words: those of its options that the sweep varies.
             count: how many jobs the sweep has, if that can be told beforehand.
             number: which of them this is, from 0.
-            place: folder in which another process leaves what became of its job.
         """
         from rich import get_console
 
@@ -124,31 +135,41 @@ class Sweep:
         if failure:
             job.update(exit_code=failure.exit_code, error=failure.text)
         self.jobs.append(job)
-        if self.elsewhere and place:
+        if self.elsewhere and self.place:
             home = str(self.home) if self.home else None
-            _write(self._parts(place) / f"{number:06}.json", {"job": job, "home": home, "count": count})
+            _write(self._parts(self.place) / f"{number:06}.json", {"job": job, "home": home, "count": count})
         else:
             self._write_record()
 
-    def finish(self, place: Callable[[], Path] | None = None) -> int:
-        """Print the table of the sweep, and give the exit code: the highest of its jobs.
-
-        Args:
-            place: gives the folder in which other processes left what became of their jobs, if it was they who did.
-        """
+    def finish(self) -> int:
+        """Print the table of the sweep, and give the exit code: the highest of its jobs."""
+        place, failure = self.place, None
         if not self.jobs and place:
-            parts = self._parts(place())
-            found = [json.loads(path.read_text()) for path in sorted(parts.glob("*.json"))]
-            self.jobs = [part["job"] for part in found]
-            self.count = next((part["count"] for part in found), None)
-            self.home = next((Path(part["home"]) for part in found if part["home"]), None)
-            self._write_record()
-            shutil.rmtree(parts, ignore_errors=True)
+            failure = attempt(lambda: self._collect(self._parts(place)))
         if self.jobs and self.home:
             from dfad.commands.tables import show_sweep
 
             show_sweep(self.jobs, self.name)
-        return max((int(job["exit_code"]) for job in self.jobs), default=0)
+        codes = [int(job["exit_code"]) for job in self.jobs]
+        return max([*codes, failure.exit_code if failure else 0])
+
+    def _collect(self, parts: Path) -> None:
+        """Gather what other processes left.
+
+        Raises:
+            DfadError: if a job left nothing.
+        """
+        found = [json.loads(path.read_text()) for path in sorted(parts.glob("*.json"))]
+        self.jobs = [part["job"] for part in found]
+        self.count = next((part["count"] for part in found), None)
+        self.home = next((Path(part["home"]) for part in found if part["home"]), None)
+        self._write_record()
+        if len(found) < (self.count or 1):
+            raise DfadError(
+                f"of {self.count or 'all'} jobs {len(found)} have left word in {parts}; the same command does what is "
+                "missing"
+            )
+        shutil.rmtree(parts, ignore_errors=True)
 
     def _parts(self, place: Path) -> Path:
         return place / f"{self.name}.{self.token}"

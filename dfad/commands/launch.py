@@ -20,10 +20,10 @@ def launched(work: Callable[[], NoReturn]) -> NoReturn:
     """
     if not any(name in os.environ for name in _SIGNS):
         work()
-    from dfad.training.meeting import Meeting, follow, meeting
+    from dfad.training.meeting import Meeting, follow, meet
 
     found: list[Meeting] = []
-    code = guarded(lambda: found.extend(filter(None, [meeting()])))
+    code = guarded(lambda: found.extend(filter(None, [meet()])))
     if code:
         sys.exit(code)
     if not found:

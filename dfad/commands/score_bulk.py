@@ -20,9 +20,9 @@ from filelock import FileLock
 
 from dfad.clips import Manifest
 from dfad.commands.guard import writing
-from dfad.commands.score_file import BusyError, growing
+from dfad.commands.score_file import growing
 from dfad.commands.score_rows import row_of, shown
-from dfad.errors import ConfigError, DataError
+from dfad.errors import BusyError, ConfigError, DataError
 from dfad.scores import ScoreTable
 from dfad.scoring.options import ScoringKnobs
 
@@ -70,7 +70,9 @@ class Bulk:
             (self.folder / "parts").mkdir(parents=True, exist_ok=True)
             with self._alone():
                 if not path.is_file():
-                    path.write_text(json.dumps(about, indent=1) + "\n")
+                    part = path.with_suffix(".part")
+                    part.write_text(json.dumps(about, indent=1) + "\n")
+                    part.replace(path)
         before = json.loads(path.read_text())
         for name, what in (("manifest", "another manifest"), ("scored_by", "another run or other options")):
             if before.get(name) != about[name]:
@@ -117,7 +119,7 @@ class Bulk:
         part = whole.with_suffix(".part.jsonl")
         with growing(part, self.scored_by) as sink:
             if whole.is_file():  # meanwhile
-                part.unlink()
+                part.unlink(missing_ok=True)  # or it is whole now
                 return
             left = [row for row in rows.tolist() if shown(self.manifest.ids[row]) not in sink.done]
             found = scorer.each((self.manifest.path(row) for row in left), options, threads=threads)

@@ -14,14 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from dfad.commands.score_rows import COLUMNS, Row, as_csv, as_json, heading
-from dfad.errors import ConfigError
+from dfad.errors import BusyError, ConfigError
 
 _SYNC_S = 1.0  # what a power cut may cost
 FORMATS: dict[str, tuple[str, Callable[[Row], str]]] = {".jsonl": ("", as_json), ".csv": (heading() + "\n", as_csv)}
-
-
-class BusyError(ConfigError):
-    """A file that another process is writing."""
 
 
 class Growing:
@@ -70,7 +66,7 @@ def growing(path: Path, scored_by: str) -> Iterator[Growing]:
 
     Raises:
         BusyError: if another process writes to it.
-        ConfigError: for a file that cannot be written, or holds something else.
+        ConfigError: for a file that cannot be written or locked, or holds something else.
     """
     if path.suffix not in FORMATS:
         raise ConfigError(f"--out {path}: write {' or '.join(f'{path.stem}{end}' for end in FORMATS)}")
@@ -82,8 +78,14 @@ def growing(path: Path, scored_by: str) -> Iterator[Growing]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise BusyError(f"{path} is being written by another process; wait for it, or give another") from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(
+                f"cannot lock {path}, so that two processes could write to it: {reason}; give an --out on a file "
+                "system that has locks (Lustre: mounted with the option flock)"
+            ) from None
         yield Growing(descriptor, path, scored_by)
         os.fsync(descriptor)
     finally:

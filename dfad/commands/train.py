@@ -43,8 +43,9 @@ def run(values: dict[str, Any]) -> Path:
     from dfad.training.config import TrainConfig
     from dfad.training.fit import train
     from dfad.training.launched import spread
+    from dfad.training.meeting import place_met
 
-    config = TrainConfig.read(spread(values))
+    config = TrainConfig.read(spread(values, place_met()))
     here = screen()
     with mirror_of(config, here.say) or nullcontext() as mirror:  # closed even if the training fails
         done = train(config, here, [mirror] if mirror else [])

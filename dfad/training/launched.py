@@ -17,7 +17,7 @@ _SRUN = (
     *("SLURM_PROCID", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS", "SLURM_STEP_TASKS_PER_NODE"),
     *("SLURM_STEP_NODELIST", "SLURM_JOB_ID"),
 )
-_FIRST_PORT, _PORTS = 15_000, 15_000  # of those that a job's number chooses from
+_FIRST_PORT, _PORTS = 15_000, 15_000  # of those that the numbers of job and step choose from
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Place:
         address: of the host of number 0, as the others see it.
         port: where all meet.
         hosted: whether the launcher itself listens there.
+        name: of the launch, so that no other is taken for it.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Place:
     address: str
     port: int
     hosted: bool = False
+    name: str = ""
 
     @property
     def nodes(self) -> int:
@@ -67,6 +69,7 @@ def place(environment: Mapping[str, str] = os.environ) -> Place | None:
             environment["MASTER_ADDR"],
             int(environment["MASTER_PORT"]),
             hosted=environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True",
+            name=environment.get("TORCHELASTIC_RUN_ID", ""),
         )
         equal = world % devices == 0
     elif all(name in environment for name in _SRUN):
@@ -80,7 +83,8 @@ def place(environment: Mapping[str, str] = os.environ) -> Place | None:
             int(tasks[1]) if tasks else 1,
             environment.get("MASTER_ADDR")
             or SLURMEnvironment.resolve_root_node_address(environment["SLURM_STEP_NODELIST"]),
-            int(environment.get("MASTER_PORT") or _FIRST_PORT + (job + step) % _PORTS),
+            int(environment.get("MASTER_PORT") or _FIRST_PORT + (31 * job + step) % _PORTS),
+            name=f"{job}.{step}",
         )
     else:
         return None
@@ -89,13 +93,17 @@ def place(environment: Mapping[str, str] = os.environ) -> Place | None:
     return found if found.world > 1 else None
 
 
-def spread(values: Mapping[str, Any]) -> dict[str, Any]:
+def spread(values: Mapping[str, Any], here: Place | None) -> dict[str, Any]:
     """The configuration with as many devices and hosts as the launcher has started processes for, unless it names them.
+
+    Args:
+        values: the configuration.
+        here: the place of this process; None if it was started alone.
 
     Raises:
         ConfigError: if it names others.
     """
-    here, trainer = place(), values.get("trainer")
+    trainer = values.get("trainer")
     if here is None or not isinstance(trainer, dict):
         return dict(values)
     there = {"devices": here.devices, "num_nodes": here.nodes}

@@ -5,43 +5,33 @@ The others do nothing but follow, print nothing, and end with rank 0's exit code
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from traceback import format_exc
-from typing import Any
-from uuid import uuid4
+from typing import Any, NoReturn
 
 import torch
 from torch import distributed
-from torch._C._distributed_c10d import TCPStore
 
 from dfad.errors import ConfigError, DfadError
 from dfad.training.launched import Place, place
 from dfad.training.ranks import INTERNAL, JOBS, Rank, free_port, other_error
 from dfad.training.ranks import threads as computing_in
 from dfad.training.stops import leave, listen
+from dfad.training.store import LOOK_S, Store
 
-_LOOK_S = 0.1  # how soon a process that waits sees what others wrote
-_PATIENCE = timedelta(minutes=30)  # for the first word of a host that comes up late
+_LEAVING_S = 5.0  # for what one process waits of another that should be about to leave
+_GONE = "gone"  # told by a rank that has ended because of a failure
 GOES_ON = "the same command goes on after the last checkpoint"
 SHARED = "all hosts need the same files at the same paths: work on a shared file system, such as runs=/shared/runs"
-
-
-@cache
-def meeting() -> Meeting | None:
-    """Where this process meets the others; None if it was started alone."""
-    here = place()
-    return Meeting(here) if here else None
+current: Meeting | None = None  # of this process, once it has met the others
 
 
 @dataclass
@@ -50,23 +40,17 @@ class Meeting:
 
     Attributes:
         place: of this process.
-        jobs: how many there have been; every one has keys of its own.
-        lost: whether another rank has failed, and may be gone.
+        jobs: how many there have been; every one has names of its own.
+        lost: whether another rank may be gone.
     """
 
     place: Place
     jobs: int = 0
     lost: bool = False
-    store: Any = field(init=False, repr=False)
+    store: Store = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        try:
-            self.store = _store(self.place)
-        except (RuntimeError, distributed.DistError) as error:
-            raise ConfigError(
-                f"the processes cannot meet at {self.place.address}:{self.place.port}: "
-                f"{str(error).splitlines()[0]}\nMASTER_ADDR and MASTER_PORT name another place"
-            ) from error
+        self.store = Store(self.place)
         # torch meets at a port of its own for each job, as a sweep has many
         os.environ.pop("TORCHELASTIC_USE_AGENT_STORE", None)
 
@@ -80,55 +64,54 @@ class Meeting:
         Raises:
             DfadError: what made another rank fail.
         """
-        if self.lost:
+        if self.lost or self.store.has(_GONE):
             raise DfadError("another rank has failed before; type the command again")
         self.jobs += 1
         task = {"job": job, "details": details, "folder": str(Path.cwd()), "threads": torch.get_num_threads()}
         try:
-            self._tell("job", task)
-            for number in range(1, self.place.world):
-                self._wait(f"ready/{number}")
-                self._raise_failure()
+            self.store.tell(self._of("job"), task)
+            self._wait_for_all("ready")
             port = free_port()
-            self._tell("port", port)
+            self.store.tell(self._of("port"), port)
             yield self._rank(port)
-            for number in range(1, self.place.world):
-                self._wait(f"done/{number}")
-                self._raise_failure()
+            self._wait_for_all("done")
         except DfadError:
             raise
         except Exception as error:  # a broken connection is noticed before what broke it
-            self.lost = True
-            time.sleep(20 * _LOOK_S)
+            time.sleep(20 * LOOK_S)
             self._raise_failure()
             if not _is_broken(error):
                 raise
+            self.lost = True
             raise DfadError(f"another rank is gone: {str(error).splitlines()[0]}\n{GOES_ON}") from error
         finally:
+            self.store.tell(self._of("left"), None)
             if distributed.is_initialized():
                 distributed.destroy_process_group()
 
     def end(self, code: int) -> None:
         """Have the others end with a code, and wait a moment for them, as the store may end with this process."""
         self.jobs += 1
-        self._tell("job", {"end": code})
+        self.store.tell(self._of("job"), {"end": code})
+        until = time.monotonic() + _LEAVING_S
         for number in range(1, self.place.world):
-            self._wait(f"done/{number}", at_most_s=3)
+            self.store.wait(self._of(f"done/{number}"), until=until)
+        self.store.close()
 
     def follow(self) -> int:
         """Do the share of another rank in all that comes, and give the exit code."""
         while True:
             self.jobs += 1
-            self._wait("job")
-            task = self._told("job")
+            self.store.wait(self._of("job"))
+            task = self.store.told(self._of("job"))
             if "end" in task:
-                self._tell(f"done/{self.place.number}", None)
+                self._say("done")
                 return int(task["end"])
             try:
                 self._do(**task)
             except SystemExit:  # by a signal, after which rank 0 ends too
                 self.jobs += 1
-                self._tell(f"done/{self.place.number}", None)
+                self._say("done")
                 raise
             if distributed.is_initialized():
                 distributed.destroy_process_group()
@@ -137,9 +120,11 @@ class Meeting:
         number = self.place.number
 
         def ready() -> Rank:
-            self._tell(f"ready/{number}", None)
-            self._wait("port")
-            return self._rank(int(self._told("port")))
+            self._say("ready")
+            self.store.wait(self._of("port"), self._of("left"))
+            if not self.store.has(self._of("port")):
+                raise DfadError("rank 0 did not get that far")
+            return self._rank(int(self.store.told(self._of("port"))))
 
         try:
             _enter(folder)
@@ -149,20 +134,32 @@ class Meeting:
             self._fail(error.exit_code, str(error))
         except Exception:
             self._fail(INTERNAL, format_exc())
-        self._tell(f"done/{number}", None)
+        self._say("done")
 
     def _fail(self, code: int, text: str) -> None:
-        """Tell rank 0 why this one fails, and end if it does not say anything else in a while."""
-        self._tell("failed", {"number": self.place.number, "code": code, "text": text})
-        for name in ("ready", "done"):
-            self._tell(f"{name}/{self.place.number}", None)
-        if distributed.is_initialized():  # rank 0 waits in there
+        """Tell rank 0 why this one fails, and wait until it has left the job, perhaps by an error of its own.
+
+        If it does not in a while, it waits for this one's share: this process ends, and so does that waiting.
+        """
+        self.store.tell(self._of("failed"), {"number": self.place.number, "code": code, "text": text})
+        for what in ("ready", "done"):
+            self._say(what)
+        met = self.store.has(self._of("port"))  # before that nothing but the store is waited in
+        self.store.wait(self._of("left"), until=time.monotonic() + _LEAVING_S if met else float("inf"))
+        if not self.store.has(self._of("left")):
+            self.store.tell(_GONE, None)
             os._exit(code)
 
+    def _wait_for_all(self, what: str) -> None:
+        for number in range(1, self.place.world):
+            self.store.wait(self._of(f"{what}/{number}"), self._of("failed"))
+            self._raise_failure()
+
     def _raise_failure(self) -> None:
-        if self.store.check([self._key("failed")]):
-            self.lost = True
-            raise other_error(**self._told("failed"))
+        if self.store.has(self._of("failed")):
+            told = self.store.told(self._of("failed"))
+            self.lost = self.lost or told["code"] == INTERNAL  # such as a broken connection to one that is gone
+            raise other_error(**told)
 
     def _rank(self, port: int) -> Rank:
         here = self.place
@@ -170,53 +167,11 @@ class Meeting:
             here.number, here.world, port, local=here.local, node=here.number // here.devices, address=here.address
         )
 
-    def _key(self, name: str) -> str:
-        return f"{self.jobs}/{name}"
+    def _of(self, what: str) -> str:
+        return f"{self.jobs}/{what}"
 
-    def _tell(self, name: str, content: Any) -> None:
-        self.store.set(self._key(name), json.dumps(content))
-
-    def _told(self, name: str) -> Any:
-        return json.loads(self.store.get(self._key(name)))
-
-    def _wait(self, name: str, at_most_s: float = float("inf")) -> None:
-        """Wait until something is written; signals are heard meanwhile, as the store's own waiting would not."""
-        began = time.monotonic()
-        while not self.store.check([self._key(name)]) and time.monotonic() - began < at_most_s:
-            time.sleep(_LOOK_S)
-
-
-def _store(here: Place) -> TCPStore:
-    """The store that rank 0 holds, so that it ends with rank 0.
-
-    Where torchrun listens itself its own store only says where that is. It outlives a restart of the processes, which
-    hosts count differently, so each of the others asks under a name that no process before it had.
-    """
-    first = here.number == 0
-    if not here.hosted:
-        return TCPStore(here.address, here.port, is_master=first, timeout=_PATIENCE, wait_for_workers=False)
-    board = TCPStore(here.address, here.port, is_master=False, timeout=_PATIENCE)
-    if first:
-        store = TCPStore(here.address, 0, is_master=True, timeout=_PATIENCE, wait_for_workers=False)
-        Thread(target=_welcome, args=(board, here.world, store.port), daemon=True).start()
-        return store
-    name = uuid4().hex
-    board.set(f"dfad/asks/{here.number}", name)
-    while not board.check([f"dfad/answers/{name}"]):
-        time.sleep(_LOOK_S)
-    port = int(board.get(f"dfad/answers/{name}"))
-    return TCPStore(here.address, port, is_master=False, timeout=_PATIENCE)
-
-
-def _welcome(board: TCPStore, world: int, port: int) -> None:
-    """Tell whoever asks where the store of rank 0 is, as late as they may come."""
-    answered = set()
-    while True:
-        for number in range(1, world):
-            if board.check([f"dfad/asks/{number}"]) and (name := board.get(f"dfad/asks/{number}")) not in answered:
-                answered.add(name)
-                board.set(f"dfad/answers/{name.decode()}", str(port))
-        time.sleep(_LOOK_S)
+    def _say(self, what: str) -> None:
+        self.store.tell(self._of(f"{what}/{self.place.number}"), None)
 
 
 def _is_broken(error: Exception) -> bool:
@@ -244,12 +199,34 @@ def require_shared(folder: Path) -> None:
         raise ConfigError(f"{socket.gethostname()} does not see {folder.absolute()}, which rank 0 has made; {SHARED}")
 
 
+def meet() -> Meeting | None:
+    """Meet the others that a launcher has started beside this process; None if it was started alone.
+
+    Whoever else finds the launcher's variables has got them from such a process, and meets nobody.
+    """
+    global current
+    here = place()
+    current = Meeting(here) if here else None
+    return current
+
+
+def place_met() -> Place | None:
+    """Which of the processes this is that have met; None if it was started alone."""
+    return current.place if current else None
+
+
 def follow(here: Meeting) -> int:
     """Be another rank: nothing is printed, as rank 0 prints it."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     listen(leave)
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         return here.follow()
     except distributed.DistError:
         return 1  # rank 0 is gone
+
+
+def _interrupted(number: int, frame: Any) -> NoReturn:
+    """End quietly: whoever is interrupted with this one says so."""
+    raise SystemExit(128 + number)

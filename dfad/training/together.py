@@ -26,8 +26,8 @@ from typing import IO, Any
 import torch
 
 from dfad.errors import STOPPED, ConfigError, DfadError
+from dfad.training import meeting
 from dfad.training.config import DeviceKnobs
-from dfad.training.meeting import meeting
 from dfad.training.ranks import ALONE, INTERNAL, JOBS, READY, Rank, free_port, other_error, threads
 from dfad.training.stops import ASKING, waited_for
 
@@ -49,7 +49,7 @@ def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterato
     Raises:
         DfadError: what made another rank fail.
     """
-    if launched := meeting():
+    if launched := meeting.current:
         with threads(torch.get_num_threads() // devices.devices), launched.together(job, details) as rank:
             yield rank
         return
