@@ -55,8 +55,9 @@ def test_make_targets_exist() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target, section in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", PAGES[page]):
-        assert (page.parent / target).exists(), target
-        heads = re.findall(r"^#+ (.*)", PAGES[page.parent.joinpath(target).resolve()], re.M) if section else []
+        there = (page.parent / target).resolve() if target else page
+        assert there.exists(), target
+        heads = re.findall(r"^#+ (.*)", PAGES[there], re.M) if section else []
         assert not section or section in [head.lower().replace(" ", "-") for head in heads], section
 
 

@@ -161,7 +161,7 @@ def test_a_folder_of_something_else_is_left_alone(
 
 
 def test_a_pack_has_the_scores_of_its_files(words: tuple[object, ...], command: Called, manifest_csv: Path) -> None:
-    assert command("pack", manifest_csv, "--out", "pack", "--chunk-mb", 0.2)[0] == 0
+    assert command("pack", manifest_csv, "--out", "pack", "--chunk-mb", 1)[0] == 0
     assert command(*words)[0] == 0
     assert command("score", "--manifest", "pack", *words[3:5], "--out", "of_pack")[0] == 0
     files, pack = require_whole(manifest_csv), require_whole(manifest_csv, Path("of_pack"))

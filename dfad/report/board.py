@@ -24,7 +24,8 @@ FACTS = ("run", "status", "error", "when", "epochs", "clips")
 COUNTS = ("seeds", "groups")  # columns of the tables of means
 FREE = (  # options that cannot change a run's numbers, as the typed options mark them
     *("runs", "force", "logger", "eval", "augment"),  # `augment` is the name of a preset, not what it does
-    *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction", "trainer.keep_frozen"),
+    *("data.path", "data.root", "data.workers", "data.scan", "data.max_bad_fraction", "data.cache", "data.cache_gb"),
+    *("trainer.keep_frozen", "trainer.checkpoint_steps"),
     *("model.architecture", "model.members.model.architecture"),  # follow from the backbone
 )
 _PART = re.compile(r"^data\.parts\..+\.")
