@@ -53,6 +53,7 @@ def heard(
     module.trainer = SimpleNamespace(  # type: ignore[assignment]
         world_size=world,
         global_rank=rank,
+        num_devices=world,
         training=True,
         strategy=SimpleNamespace(root_device=torch.device("cpu")),
         fit_loop=SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=epoch))),

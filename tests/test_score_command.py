@@ -22,7 +22,7 @@ from dfad.commands.listed import listed
 from dfad.commands.score_file import growing
 from dfad.commands.score_rows import COLUMNS, row_of
 from dfad.deployed import Deployed
-from dfad.errors import ConfigError
+from dfad.errors import BusyError, ConfigError
 from dfad.scorer import Scorer
 from tests.conftest import Called
 from tests.test_scorer import RATE, content, noise
@@ -273,7 +273,7 @@ def test_a_file_of_something_else_is_left_alone(text: str, suffix: str, tmp_path
 
 def test_two_do_not_write_one_file(tmp_path: Path) -> None:
     with growing(tmp_path / "x.csv", "me"):
-        with pytest.raises(ConfigError, match="another process"), growing(tmp_path / "x.csv", "me"):
+        with pytest.raises(BusyError, match="another process"), growing(tmp_path / "x.csv", "me"):
             pass
         with pytest.raises(ConfigError, match="cannot write"), growing(tmp_path / "x.csv" / "y.csv", "me"):
             pass

@@ -45,7 +45,6 @@ def run(values: dict[str, Any]) -> None:
     """Work on the study until it is finished, then show what it found."""
     try:
         import optuna
-        from sqlalchemy.exc import SQLAlchemyError
     except ModuleNotFoundError:
         raise ConfigError("dfad sweep needs a package: pip install 'dfad[sweep]'") from None
     from dfad.commands.screen import screen
@@ -58,7 +57,7 @@ def run(values: dict[str, Any]) -> None:
     searcher = Searcher(knobs, space, base, _configs(knobs, space), screen())
     try:
         searcher.search(stands() if knobs.default else None)
-    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
+    except optuna.exceptions.StorageInternalError as error:
         raise ConfigError(f"the storage does not answer: {str(error).splitlines()[0]}") from None
 
 

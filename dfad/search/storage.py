@@ -11,7 +11,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -193,9 +193,15 @@ class DatabaseStore:
             with self._file:
                 yield
             return
-        with self._engine.connect() as connection:
-            asked = sqlalchemy.text(_LOCKS[self._kind].format(key=_KEY, wait=_A_YEAR_S))
-            if connection.execute(asked).scalar() != 1:
+        asked = sqlalchemy.text(_LOCKS[self._kind].format(key=_KEY, wait=_A_YEAR_S))
+        with ExitStack() as stack:
+            try:
+                had = stack.enter_context(self._engine.connect()).execute(asked).scalar()
+            except SQLAlchemyError as error:
+                raise ConfigError(
+                    f"storage={self._kind}://… does not answer: {str(error).splitlines()[0]}; the same command goes on"
+                ) from None
+            if had != 1:
                 raise ConfigError(f"storage={self._kind}://…: the database does not give the lock of the study")
             yield
 
