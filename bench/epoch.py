@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from dfad.commands.door import CONF
 from dfad.draws import Draws
 from dfad.training.config import TrainConfig
-from dfad.training.datamodule import ClipDataset
+from dfad.training.dataset import ClipDataset
 from dfad.training.fit import train
 from dfad.training.sampling import Pick
 from dfad.training.scoring import SILENT

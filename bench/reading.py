@@ -20,7 +20,7 @@ from dfad.corpora.packed_clips import Recipe
 from dfad.corpora.packing import write_pack
 from dfad.frontends import RawKnobs
 from dfad.packs import where
-from dfad.training.datamodule import ClipDataset
+from dfad.training.dataset import ClipDataset
 from dfad.training.sampling import TrainBatches
 from dfad.training.windows import Windows
 

@@ -25,7 +25,8 @@ from dfad.robustness.targets import Targets
 from dfad.robustness.victim import Victim
 from dfad.scorer import load_scorer
 from dfad.training.config import TrainConfig
-from dfad.training.datamodule import Batch, ClipDataModule
+from dfad.training.datamodule import ClipDataModule
+from dfad.training.dataset import Batch
 from dfad.training.fit import train
 from dfad.training.hardening import Hardening
 from dfad.training.sampling import Pick

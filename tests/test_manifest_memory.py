@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader
 from dfad.audio import LIMITS
 from dfad.clips import Manifest
 from dfad.frontends import LogMelKnobs
-from dfad.training import datamodule
-from dfad.training.datamodule import ClipDataset
+from dfad.training import dataset
+from dfad.training.dataset import ClipDataset
 from dfad.training.sampling import TrainBatches
 from tests.conftest import ROOT, environment
 
@@ -78,10 +78,10 @@ def measure(kind: str, path: str) -> None:
         assert path.suffix == ".flac"
         return np.zeros(100, np.float32)
 
-    datamodule.load = load
-    dataset, manifest = {"ClipDataset": ClipDataset, "Copied": Copied}[kind], Manifest.read(Path(path))
+    dataset.load = load
+    made, manifest = {"ClipDataset": ClipDataset, "Copied": Copied}[kind], Manifest.read(Path(path))
     few = manifest.only(np.arange((BATCHES + 4) * 1024))  # that which has nothing to do with the table
-    own = of_a_loader(dataset(manifest, *REST)) - of_a_loader(dataset(few, *REST))
+    own = of_a_loader(made(manifest, *REST)) - of_a_loader(made(few, *REST))
     print(own, manifest.frame.memory_usage(deep=True).sum() / 1e6)
 
 

@@ -18,7 +18,8 @@ from dfad.draws import Draws
 from dfad.frontends import LogMelKnobs
 from dfad.losses import LOSSES
 from dfad.networks.cnn import CNNKnobs
-from dfad.training.datamodule import Batch, ClipDataModule
+from dfad.training.datamodule import ClipDataModule
+from dfad.training.dataset import Batch
 from dfad.training.detectors import Detector
 from dfad.training.fit import train
 from dfad.training.mixing import Mixing

@@ -17,7 +17,7 @@ from dfad.robustness.conditions import CLEAN
 from dfad.robustness.given import Voices
 from dfad.robustness.perturbations import LAUNDERING
 from dfad.robustness.tables import SNR
-from dfad.training.datamodule import Batch
+from dfad.training.dataset import Batch
 from dfad.training.perturbing import KNOWN, Laundering, known_rows
 from dfad.training.suite import chosen_rows
 

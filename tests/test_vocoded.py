@@ -32,7 +32,7 @@ from dfad.networks import NETWORKS
 from dfad.roots import Roots
 from dfad.training.clip_copies import clip_copies
 from dfad.training.config import TrainConfig
-from dfad.training.datamodule import ClipDataset
+from dfad.training.dataset import ClipDataset
 from dfad.training.fit import train
 from dfad.training.frozen import keep_frozen
 from dfad.training.sampling import Pick, TrainBatches

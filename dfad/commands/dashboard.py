@@ -48,7 +48,7 @@ def worst_clips(config: TrainConfig, run: Run, most: int) -> list[HeardClip]:
     from dfad.report.inputs import heard
     from dfad.report.style import png
     from dfad.scores import ScoreTable
-    from dfad.training.datamodule import ClipDataset
+    from dfad.training.dataset import ClipDataset
     from dfad.training.mirror import HeardClip
     from dfad.training.sampling import Pick
 

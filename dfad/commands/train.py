@@ -89,7 +89,7 @@ def _examples(config: TrainConfig, manifest: Manifest) -> list[Example]:
     from dfad.report.inputs import Example
     from dfad.training.clip_chain import clip_chain
     from dfad.training.clip_copies import clip_copies
-    from dfad.training.datamodule import ClipDataset
+    from dfad.training.dataset import ClipDataset
     from dfad.training.sampling import TrainBatches
     from dfad.training.shares import cells_of, copies_by_part
 

@@ -20,7 +20,7 @@ from dfad.losses import CrossEntropyKnobs, LossKnobs
 from dfad.networks.ssl import SSL, SSLKnobs
 from dfad.networks.staged import Staged, StagedKnobs
 from dfad.training.config import TrainerKnobs
-from dfad.training.datamodule import Batch
+from dfad.training.dataset import Batch
 from dfad.training.metrics_mixin import MetricsMixin
 
 BY_DEFAULT = CrossEntropyKnobs()

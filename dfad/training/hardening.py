@@ -11,7 +11,8 @@ from dfad.augment import Adversarial
 from dfad.robustness.budget import BUDGETS, on_grid
 from dfad.robustness.gradient import pgd
 from dfad.robustness.victim import Victim
-from dfad.training.datamodule import Batch, ClipDataModule
+from dfad.training.datamodule import ClipDataModule
+from dfad.training.dataset import Batch
 
 
 class Hardening:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, distributed
 
 from dfad.augment.mixup import Mixup, order, partners
-from dfad.training.datamodule import Batch, ClipDataModule
+from dfad.training.datamodule import ClipDataModule
+from dfad.training.dataset import Batch
 
 
 class Mixing:

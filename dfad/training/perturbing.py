@@ -23,7 +23,7 @@ from dfad.robustness.tables import SNR
 from dfad.robustness.targets import Targets
 from dfad.robustness.victim import Victim
 from dfad.scorer import load_scorer
-from dfad.training.datamodule import Batch, ClipDataset
+from dfad.training.dataset import Batch, ClipDataset
 from dfad.training.scoring import Scoring
 
 VOICES = 64  # clips of which each that is scored gets some as babble

@@ -22,7 +22,7 @@ from dfad.robustness.options import RobustnessKnobs
 from dfad.robustness.victim import Victim
 from dfad.scorer import Scorer, load_scorer
 from dfad.scores import ScoreTable
-from dfad.training.datamodule import Batch, ClipDataset
+from dfad.training.dataset import Batch, ClipDataset
 from dfad.training.perturbing import Attacking, Laundering, Perturb, crops, lowest, targets_of
 from dfad.training.ranks import gathered, threads
 from dfad.training.scoring import Scoring, Watch

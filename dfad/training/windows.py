@@ -85,8 +85,8 @@ class Windows:
                 found += zip(places, [pack] * len(places), chunks.tolist(), strict=True)
         found.sort(key=itemgetter(0))
         wanted = [place for place, _, _ in found]
-        files = [(pack, pack.listing.chunks[chunk]) for _, pack, chunk in found]
-        with fetched_ahead(files, wanted) if files else nullcontext() as reached:
+        fetches = [(pack, pack.listing.chunks[chunk]) for _, pack, chunk in found]
+        with fetched_ahead(fetches, wanted) if fetches else nullcontext() as reached:
             for start in starts:
                 if reached:
                     reached(start)
