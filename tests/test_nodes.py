@@ -18,7 +18,7 @@ from dfad.training.config import DeviceKnobs
 from dfad.training.launched import Place, place, spread
 from dfad.training.meeting import require_shared
 from dfad.training.ranks import free_port
-from dfad.training.together import together
+from dfad.training.together import require_hosts
 from tests.conftest import ROOT, SMALL, environment
 from tests.test_resume import STORED, only_run, require_same
 from tests.test_stops import WORDS
@@ -75,8 +75,15 @@ def test_a_command_that_does_not_follow_meets_nobody(manifest_csv: Path, tmp_pat
 
 
 def test_several_hosts_need_a_launcher() -> None:
-    with pytest.raises(ConfigError, match="torchrun --nnodes 2"), together(DeviceKnobs(num_nodes=2), "train", {}):
-        pytest.fail("it went on alone")
+    with pytest.raises(ConfigError, match="torchrun --nnodes 2"):
+        require_hosts(DeviceKnobs(num_nodes=2))
+
+
+def test_several_hosts_are_asked_for_before_any_work(dfad: Callable[..., Any], tmp_path: Path) -> None:
+    done = dfad("train", "trainer.num_nodes=2", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "but this process was started alone" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_a_host_does_not_see(tmp_path: Path) -> None:

@@ -98,9 +98,9 @@ def command(
     if fail_above is not None and scorer.deployed.p_spoof(0.0) != scorer.deployed.p_spoof(0.0):
         raise ConfigError(f"--fail-above: {run} gives cosines, and of those only a finished run tells P(spoof)")
     by = scored_by(run, scorer, options, windows)
+    if not manifest or not beside()[0]:  # of several processes one speaks
+        _introduce(run, scorer, options, machine=as_json or as_csv)
     if manifest and out:
-        if not beside()[0]:
-            CONSOLE.print(_header(run, scorer, options), markup=False)
         from dfad.commands.words import corpus_of  # here, as torch comes with it
 
         _bulk(Bulk(corpus_of(manifest, None).manifest(), out, by), scorer, options)
@@ -108,14 +108,6 @@ def command(
     assert paths
     found, counts = listed(paths), Counts(fail_above)
     machine = as_json or as_csv
-    if machine:
-        note(_header(run, scorer, options))
-    else:
-        CONSOLE.print(_header(run, scorer, options), markup=False)
-    if of_demo(run):
-        note(DEMO)
-    if scorer.deployed.familiar is None:
-        note("this run does not tell what its training clips sounded like, so clips unlike them are not warned of")
     with _sink(found, by, out, to_parquet, as_json=as_json, as_csv=as_csv) as sink:
         done = sink.done if isinstance(sink, Growing) else {}
         for before in done.values():
@@ -162,6 +154,16 @@ def _sink(
     if as_json or as_csv:
         return json_lines() if as_json else csv_lines()
     return nullcontext(Lines([shown(str(path)) for path, _ in found]))
+
+
+def _introduce(run: Path, scorer: Scorer, options: ScoringKnobs, *, machine: bool) -> None:
+    """Say what scores, and what it cannot tell; where programs read the output, beside it."""
+    header = _header(run, scorer, options)
+    note(header) if machine else CONSOLE.print(header, markup=False)
+    if of_demo(run):
+        note(DEMO)
+    if scorer.deployed.familiar is None:
+        note("this run does not tell what its training clips sounded like, so clips unlike them are not warned of")
 
 
 def _header(run: Path, scorer: Scorer, options: ScoringKnobs) -> str:

@@ -24,6 +24,7 @@ from dfad.search.study import Progress, Study
 from dfad.search.worker import Told, Worker
 from dfad.training.config import TrainConfig
 from dfad.training.scoring import Screen
+from dfad.training.together import require_hosts
 from dfad.training.trainer import accelerator_of
 
 STUDIES = ".studies"  # in the folder of runs
@@ -58,6 +59,7 @@ class Searcher:
             DfadError: for anything that a user can put right.
         """
         accelerator_of(self.base.trainer)
+        require_hosts(self.base.trainer)
         data = self.base.data
         manifest = data.manifest(self.screen.watch(f"making {data.name}"))
         clips = fingerprint(manifest, self.screen.watch("looking at clips"))

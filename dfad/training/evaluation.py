@@ -28,6 +28,7 @@ from dfad.training.robust import Suite, require
 from dfad.training.runs import Run
 from dfad.training.scoring import Screen
 from dfad.training.task import Data, Task, chosen_clips
+from dfad.training.together import require_hosts
 from dfad.training.trainer import accelerator_of
 
 
@@ -68,6 +69,7 @@ def evaluate_run(config: EvalConfig, screen: Screen) -> Evaluated:
         DfadError: for anything that a user can put right.
     """
     accelerator_of(config.trainer)
+    require_hosts(config.trainer)
     if not config.run.exists():
         raise RunError(f"there is no {config.run}; dfad runs lists the runs that there are")
     path = best_checkpoint(config.run) if config.run.is_dir() else config.run

@@ -35,7 +35,7 @@ from dfad.training.runs import Run, changed, environment
 from dfad.training.scoring import SILENT, Scoring, Screen, usable_clips
 from dfad.training.shares import cells_of, copies_by_part, drawn_by_class, drawn_by_part, parts_of
 from dfad.training.stops import batches_before
-from dfad.training.together import together
+from dfad.training.together import require_hosts, together
 from dfad.training.tracking import Curves, EpochLines
 from dfad.training.trainer import accelerator_of, make_fitting_trainer
 
@@ -67,6 +67,7 @@ def train(config: TrainConfig, screen: Screen, callbacks: Sequence[Callback] = (
         DfadError: for anything that a user can put right.
     """
     accelerator = accelerator_of(config.trainer)
+    require_hosts(config.trainer)
     manifest = config.data.manifest(screen.watch(f"making {config.data.name}"))
     _require_both_classes(manifest, config)
     cells_of(manifest, config.data, config.augment.copies)  # what cannot be drawn is told before any work

@@ -34,6 +34,20 @@ from dfad.training.stops import ASKING, waited_for
 _GRACE_S = 15.0  # for rank 0 to leave by itself
 
 
+def require_hosts(devices: DeviceKnobs) -> None:
+    """Refuse several hosts where no launcher has started a process on each.
+
+    Raises:
+        ConfigError: saying what to type.
+    """
+    if devices.num_nodes > 1 and not meeting.current:
+        raise ConfigError(
+            f"trainer.num_nodes={devices.num_nodes}, but this process was started alone; type on every host: torchrun "
+            f"--nnodes {devices.num_nodes} --nproc-per-node {devices.devices} --rdzv-backend c10d "
+            "--rdzv-endpoint FIRST_HOST:29500 train.py …"
+        )
+
+
 @contextmanager
 def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterator[Rank]:
     """Start the other ranks on a job, and end them with it; or tell it those that a launcher has started.
@@ -53,12 +67,6 @@ def together(devices: DeviceKnobs, job: str, details: dict[str, Any]) -> Iterato
         with threads(torch.get_num_threads() // devices.devices), launched.together(job, details) as rank:
             yield rank
         return
-    if devices.num_nodes > 1:
-        raise ConfigError(
-            f"trainer.num_nodes={devices.num_nodes}, but this process was started alone; type on every host: torchrun "
-            f"--nnodes {devices.num_nodes} --nproc-per-node {devices.devices} --rdzv-backend c10d "
-            "--rdzv-endpoint FIRST_HOST:29500 train.py …"
-        )
     if devices.devices == 1:
         yield ALONE
         return
